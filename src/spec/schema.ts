@@ -1,0 +1,142 @@
+// The shape of every record under spec/: zod schemas that refuse unknown keys, and the types that
+// follow from them. What no single record can show (doubled values, overlaps) is in validate.ts.
+
+import { z } from "zod";
+
+/** A kernel release such as "5.19": the first that has a thing. */
+export const Since = z.string().regex(/^[2-9]\.\d{1,2}$/, 'a kernel release such as "5.19"');
+
+/** 5, -2, "0x8000000" or "1<<19". */
+export const NumberText = z.union([
+  z.int(),
+  z.string().regex(/^(0x[0-9a-f]+|1<<\d{1,2})$/, 'a number, "0x..." or "1<<n"'),
+]);
+
+const UpperName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, "an upper case name");
+const FieldName = z.string().regex(/^[a-z_][a-z0-9_]*$/, "a C field name");
+
+export const Source = z.strictObject({
+  header: z.string(),
+  kernel: Since,
+  note: z.string().optional(),
+});
+
+/**
+ * flags: single bits, each once. enum: numbers, each once (dense: from 0 without gaps). values: masks,
+ * shifts and offsets, which may repeat. `since` is the default of the group's constants.
+ */
+export const Group = z.strictObject({
+  kind: z.enum(["flags", "enum", "values"]),
+  doc: z.string(),
+  since: Since.optional(),
+  dense: z.boolean().optional(),
+});
+
+export const Constant = z.strictObject({
+  name: UpperName,
+  value: NumberText,
+  since: Since.optional(),
+  group: UpperName,
+  doc: z.string().optional(),
+  /** Another name of the same value, in the same group. */
+  aliasOf: UpperName.optional(),
+  /** Why the compiler's header can't confirm the value. */
+  unchecked: z.string().optional(),
+});
+
+export const ConstantFile = z.strictObject({
+  source: Source,
+  groups: z.record(UpperName, Group),
+  constants: z.array(Constant),
+});
+
+/** "u32", "u64[4]", "u8[0]" or the name of an earlier struct. */
+export const FieldType = z.string().regex(/^[a-z_][a-z0-9_]*(\[\d+\])?$/, "a field type");
+
+export const Field = z.strictObject({
+  name: FieldName,
+  offset: z.int().min(0),
+  size: z.int().min(0),
+  type: FieldType,
+  since: Since.optional(),
+  /** The fields of the same union that these bytes belong to. Without it, fields may not overlap. */
+  aliasOf: z.union([FieldName, z.array(FieldName)]).optional(),
+  /** Our own name; the C header has none. */
+  own: z.literal(true).optional(),
+  /** Why the compiler's header can't confirm it. */
+  unchecked: z.string().optional(),
+});
+
+export const Struct = z.strictObject({
+  name: FieldName,
+  /** Name of the offset table in codec.gen.ts. */
+  codec: UpperName,
+  size: z.int().positive(),
+  since: Since,
+  source: z.string(),
+  /** The trailing array of no fixed length. */
+  flexible: FieldName.optional(),
+  fields: z.array(Field).min(1),
+});
+
+export const StructFile = z.strictObject({ source: Source, structs: z.array(Struct) });
+
+export const RegisterArg = z.strictObject({
+  opcode: UpperName,
+  /** What `arg` is: nothing, one struct, nr_args elements, or a plain number. */
+  argKind: z.enum(["none", "struct", "array", "fd-array", "number"]),
+  /** Bytes the kernel may touch at arg whatever nr_args says. */
+  argBytes: z.int().min(0),
+  /** Bytes for each of nr_args. */
+  bytesPerArg: z.int().min(0),
+  /** May the addon hand this opcode to the kernel? */
+  allowed: z.boolean(),
+  doc: z.string().optional(),
+});
+
+export const RegisterArgFile = z.strictObject({ source: Source, args: z.array(RegisterArg) });
+
+const SqeField = z.string().regex(/^[a-z][a-z0-9_]*$/, "an SQE field");
+
+export const OpSource = z.strictObject({
+  opcode: UpperName,
+  number: z.int().min(0),
+  since: Since,
+  summary: z.string().min(10),
+  fields: z.strictObject({ required: z.array(SqeField), optional: z.array(SqeField) }),
+  defaults: z.record(SqeField, z.int()).optional(),
+  /** Groups of spec/abi that hold the operation's flag words. */
+  flags: z.array(UpperName),
+  /** none: fd is not used; fd: an open file is needed before preparation; any: the operation itself interprets fd. */
+  file: z.enum(["none", "fd", "any"]),
+  bufferSelect: z.boolean(),
+  /** May sqe.ioprio be other than 0? */
+  ioprio: z.boolean(),
+  pollin: z.boolean(),
+  pollout: z.boolean(),
+  hashRegFile: z.boolean(),
+  /** Goes to an unbounded worker when the file is not a regular one. */
+  unboundNonregFile: z.boolean(),
+  plug: z.boolean(),
+  iopoll: z.boolean(),
+  results: z.array(z.string()),
+  errors: z.array(z.strictObject({ errno: UpperName, when: z.string() })),
+  sources: z.array(z.string()).min(1),
+  modelled: z.boolean(),
+});
+
+export type SourceRecord = z.infer<typeof Source>;
+export type GroupRecord = z.infer<typeof Group>;
+export type ConstantRecord = z.infer<typeof Constant>;
+export type FieldRecord = z.infer<typeof Field>;
+export type StructRecord = z.infer<typeof Struct>;
+export type RegisterArgRecord = z.infer<typeof RegisterArg>;
+export type OpSourceRecord = z.infer<typeof OpSource>;
+
+/** The record kinds that are exported as JSON Schema to spec/schema/. */
+export const RECORD_SCHEMAS = {
+  "constant-file": ConstantFile,
+  "struct-file": StructFile,
+  "register-arg-file": RegisterArgFile,
+  op: OpSource,
+} as const;
