@@ -1,0 +1,157 @@
+// Cancelling: ASYNC_CANCEL, and SYNC_CANCEL through io_uring_register. Follows io_uring/cancel.c: first
+// the workers, then polls, then timers; a request that waits in a chain or behind a drain is not found.
+import {
+  EALREADY, EBADF, EFAULT, EINVAL, ENOENT, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
+  IORING_ASYNC_CANCEL_FD_FIXED, IORING_ASYNC_CANCEL_OP, IORING_ASYNC_CANCEL_USERDATA,
+} from "../spec/constants.gen.ts";
+import { SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
+import { setFail } from "./completion.ts";
+import { take } from "./descriptor.ts";
+import type { Machine } from "./machine.ts";
+import { load32, load64 } from "./memory.ts";
+import type { Operation } from "./operation.ts";
+import { cancelPoll, hashed } from "./poll.ts";
+import { REQ, type Request } from "./request.ts";
+import { cancelTimeout } from "./timeout.ts";
+import { wakeQueue } from "./wake.ts";
+import { startWork, working } from "./worker.ts";
+
+const KNOWN =
+  IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED |
+  IORING_ASYNC_CANCEL_USERDATA | IORING_ASYNC_CANCEL_OP;
+
+/** struct io_cancel_data */
+interface Wanted {
+  readonly flags: number;
+  readonly userData: bigint;
+  readonly file: number;
+  readonly opcode: number;
+  readonly seq: number;
+  /** The request that cancels, where a worker runs it. */
+  readonly self: Request | undefined;
+}
+
+/** io_cancel_req_match. [cancel.keys] [cancel.once-each] */
+function matches(r: Request, wanted: Wanted): boolean {
+  const { flags } = wanted;
+  const all = (flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
+  if ((flags & IORING_ASYNC_CANCEL_ANY) === 0) {
+    if ((flags & IORING_ASYNC_CANCEL_FD) !== 0 && r.file !== wanted.file) return false;
+    if ((flags & IORING_ASYNC_CANCEL_OP) !== 0 && r.opcode !== wanted.opcode) return false;
+    const byOther = (flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)) !== 0;
+    const byUserData = !byOther || (flags & IORING_ASYNC_CANCEL_USERDATA) !== 0;
+    if (byUserData && r.userData !== wanted.userData) return false;
+  }
+  if (all) {
+    if (r.cancelSeq === wanted.seq) return false;
+    r.cancelSeq = wanted.seq;
+  }
+  return true;
+}
+
+/**
+ * io_wq_cancel_cb: what nobody began is taken back, what runs is interrupted.
+ * [cancel.worker-pending] [cancel.worker-running]
+ */
+function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
+  const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
+  const found = working(m).filter((r) => matches(r, wanted));
+  const running: Request[] = [];
+  let cancelled = 0;
+  for (const r of found) {
+    const pending =
+      r !== wanted.self && r.state === "queued" && m.scheduler.choose(m, "cancel.worker", ["pending", "running"]) === 0;
+    if (!pending) {
+      running.push(r);
+      continue;
+    }
+    r.workCancelled = true;
+    startWork(m, r);
+    cancelled++;
+    if (!all) return "cancelled";
+  }
+  for (const r of running) {
+    r.workInterrupted = true;
+    if (!all) return "running";
+  }
+  if (running.length > 0) return "running";
+  return cancelled > 0 ? "cancelled" : "not found";
+}
+
+/** io_try_cancel: 0, -ENOENT or -EALREADY. */
+function tryCancel(m: Machine, wanted: Wanted): number {
+  if (cancelWork(m, wanted) === "cancelled") return 0;
+  const byTable = (wanted.flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP | IORING_ASYNC_CANCEL_ANY)) !== 0;
+  const poll = hashed(m).find((r) => (byTable || r.userData === wanted.userData) && matches(r, wanted));
+  if (poll !== undefined) {
+    cancelPoll(m, poll);
+    return 0;
+  }
+  if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
+  return cancelTimeout(m, (r) => matches(r, wanted)) ? 0 : -ENOENT;
+}
+
+/** __io_async_cancel: 0 or -errno; with ALL or ANY how many. [cancel.all-counts] [cancel.any-is-all] */
+function cancel(m: Machine, wanted: Wanted): number {
+  const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
+  let count = 0;
+  for (;;) {
+    const result = tryCancel(m, wanted);
+    if (result === -ENOENT) break;
+    if (!all) return result;
+    count++;
+  }
+  const again = cancelWork(m, wanted);
+  if (all) return again === "not found" ? count : count + 1;
+  return again === "cancelled" ? 0 : again === "running" ? -EALREADY : -ENOENT;
+}
+
+export const asyncCancel: Operation = {
+  prepare(_m, r, sqe) {
+    if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -EINVAL;
+    if (sqe.off !== 0n || sqe.spliceFdIn !== 0) return -EINVAL;
+    const flags = sqe.opFlags;
+    if ((flags & ~KNOWN) !== 0) return -EINVAL;
+    const any = (flags & IORING_ASYNC_CANCEL_ANY) !== 0;
+    if (any && (flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)) !== 0) return -EINVAL;
+    return 0;
+  },
+  issue(m, r, how) {
+    const { opFlags, addr, len, fd } = r.prepared;
+    m.ring.cancelSeq++;
+    if ((opFlags & IORING_ASYNC_CANCEL_FD) !== 0) {
+      const fixed = (r.flags & REQ.FIXED_FILE) !== 0 || (opFlags & IORING_ASYNC_CANCEL_FD_FIXED) !== 0;
+      r.file = fixed ? 0 : take(m, fd);
+      if (r.file === 0) {
+        setFail(r);
+        r.res = -EBADF;
+        return "complete";
+      }
+    }
+    r.res = cancel(m, {
+      flags: opFlags, userData: addr, file: r.file, opcode: len & 0xff, seq: m.ring.cancelSeq, self: how.worker ? r : undefined,
+    });
+    if (r.res < 0) setFail(r);
+    return "complete";
+  },
+};
+
+/** IORING_REGISTER_SYNC_CANCEL, where it needs not wait; undefined: it would. [cancel.sync] */
+export function syncCancel(m: Machine, addr: bigint): number | undefined {
+  const bytes = m.memory.read(addr, SYNC_CANCEL_REG.size);
+  m.ring.cancelSeq++;
+  if (bytes === undefined) return -EFAULT;
+  const flags = load32(bytes, SYNC_CANCEL_REG.flags);
+  if ((flags & ~KNOWN) !== 0) return -EINVAL;
+  for (let at = SYNC_CANCEL_REG.opcode + 1; at < SYNC_CANCEL_REG.size; at++) if (bytes[at] !== 0) return -EINVAL;
+  let file = 0;
+  if ((flags & IORING_ASYNC_CANCEL_FD) !== 0) {
+    if ((flags & IORING_ASYNC_CANCEL_FD_FIXED) === 0) file = take(m, load32(bytes, SYNC_CANCEL_REG.fd) | 0);
+    if (file === 0) return -EBADF;
+  }
+  const opcode = bytes[SYNC_CANCEL_REG.opcode] ?? 0;
+  const userData = load64(bytes, SYNC_CANCEL_REG.addr);
+  const result = cancel(m, { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined });
+  if (file !== 0) m.world.put(file, wakeQueue(m));
+  return result === -EALREADY ? undefined : result;
+}

@@ -1,0 +1,15 @@
+// Every point at which the model lets the kernel choose, and what it may choose. A run of the oracle
+// counts which of these a kernel was seen to take; one that was never seen is reported.
+export const CHOICE_POINTS: Record<string, readonly string[]> = {
+  "rw.read-inline": ["inline", "worker"],
+  "rw.write-inline": ["inline", "worker"],
+  "openat.cached": ["inline", "worker"],
+  "worker.cancel-before-start": ["ran", "refused"],
+  "cancel.worker": ["pending", "running"],
+  "taskrun.late": ["ran", "after"],
+  "fd.recycled": ["none", "file"],
+  "order.before": ["nothing", "effect", "post", "task-work", "expire"],
+  "order.backlog": ["nothing", "effect", "post", "task-work", "expire"],
+  "order.step": ["effect", "post", "task-work", "expire"],
+  "wait.end": ["effect", "post", "task-work", "expire", "timeout"],
+};

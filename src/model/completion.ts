@@ -1,0 +1,164 @@
+// Posting completions: the CQ ring, its overflow backlog, and the batch that a submission or a run of
+// task work posts at its end. Follows io_uring/io_uring.c: io_get_cqe(), io_cqe_cache_refill(),
+// __io_submit_flush_completions(), __io_cqring_overflow_flush().
+import { IORING_SQ_CQ_OVERFLOW } from "../spec/constants.gen.ts";
+import { CQE } from "../spec/codec.gen.ts";
+import { queueDeferred } from "./drain.ts";
+import { queueNext } from "./link.ts";
+import type { Cqe, Machine } from "./machine.ts";
+import { load32, store32, store64, writable } from "./memory.ts";
+import { REQ, type Request } from "./request.ts";
+import { releaseFile } from "./task-work.ts";
+import { flushTimeouts } from "./timeout.ts";
+import { CQES, WORD } from "./layout.ts";
+
+/** CQEs that the application has not consumed, by the head it shows and the tail that the kernel keeps. */
+export function cqPending(m: Machine): number {
+  return (m.ring.cachedCqTail - load32(m.ring.ring.bytes, WORD.cqHead)) >>> 0;
+}
+
+/** The same by the tail that the application sees. */
+export function cqVisible(m: Machine): number {
+  const bytes = m.ring.ring.bytes;
+  return (load32(bytes, WORD.cqTail) - load32(bytes, WORD.cqHead)) >>> 0;
+}
+
+/**
+ * Looks at the application's head for room: the only place where it is read for posting.
+ * [cq.window-cached] [overflow.order-kept] While there is a backlog, only its flush gets room.
+ */
+function refillWindow(m: Machine, flushing: boolean): boolean {
+  const ring = m.ring;
+  if (!flushing && ring.overflow.length > 0) return false;
+  const at = ring.cachedCqTail & (ring.cqEntries - 1);
+  // [cq.head-lies] A head that lies makes `pending` larger than the ring: never more than full.
+  const queued = Math.min(cqPending(m), ring.cqEntries);
+  ring.cqWindow = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
+  return ring.cqWindow > 0;
+}
+
+/** Writes one CQE to the ring; false where there is no room. The tail is published by commitCq. */
+function fillCqe(m: Machine, cqe: Cqe, flushing = false): boolean {
+  const ring = m.ring;
+  if (ring.cqWindow === 0 && !refillWindow(m, flushing)) return false;
+  const shown = m.scheduler.posted(m, cqe);
+  const at = CQES + (ring.cachedCqTail & (ring.cqEntries - 1)) * CQE.size;
+  const bytes = writable(ring.ring);
+  store64(bytes, at + CQE.user_data, shown.userData);
+  store32(bytes, at + CQE.res, shown.res);
+  store32(bytes, at + CQE.flags, shown.flags);
+  ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
+  ring.cqWindow--;
+  return true;
+}
+
+/** [overflow.backlog] [overflow.flag] */
+function addOverflow(m: Machine, cqe: Cqe): void {
+  const ring = m.ring;
+  if (ring.overflow.length === 0) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  ring.overflow = [...ring.overflow, cqe];
+}
+
+export function setSqFlag(m: Machine, bit: number): void {
+  const bytes = writable(m.ring.ring);
+  store32(bytes, WORD.sqFlags, load32(bytes, WORD.sqFlags) | bit);
+}
+
+export function clearSqFlag(m: Machine, bit: number): void {
+  const bytes = writable(m.ring.ring);
+  store32(bytes, WORD.sqFlags, load32(bytes, WORD.sqFlags) & ~bit);
+}
+
+/** Publishes the tail (a release store), then completes the timeouts that counted this far. */
+function commitCq(m: Machine): void {
+  store32(writable(m.ring.ring), WORD.cqTail, m.ring.cachedCqTail);
+  if (m.ring.offTimeoutUsed) flushTimeouts(m);
+}
+
+export const cqeOf = (r: Request): Cqe => ({ userData: r.userData, res: r.res, flags: r.cflags });
+
+/** Completed: the CQE comes with the next flush of this batch. */
+export function completeDeferred(m: Machine, r: Request): void {
+  r.state = "completing";
+  m.ring.completing.push(r.id);
+}
+
+/** req_set_fail: a failed request breaks its chain; CQE_SKIP then speaks for the rest of the chain. */
+export function setFail(r: Request): void {
+  r.flags |= REQ.FAIL;
+  if ((r.flags & REQ.CQE_SKIP) !== 0) r.flags = (r.flags & ~REQ.CQE_SKIP) | REQ.SKIP_LINK_CQES;
+}
+
+export function failDeferred(m: Machine, r: Request, res: number): void {
+  setFail(r);
+  r.res = res;
+  r.cflags = 0;
+  completeDeferred(m, r);
+}
+
+/** Posts a request's CQE from a worker, at once. [taskrun.worker-posts] */
+export function postFromWorker(m: Machine, r: Request): boolean {
+  let posted = true;
+  if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, cqeOf(r));
+  commitCq(m);
+  return posted;
+}
+
+/** A further CQE of a multishot request; false where it would overflow: then the request ends. [multishot.overflow-ends] */
+export function postMore(m: Machine, r: Request, res: number, flags: number): boolean {
+  if (m.ring.completing.length > 0) flushNow(m);
+  const cqe = { userData: r.userData, res, flags };
+  m.scheduler.beforePost(m, cqe);
+  const posted = fillCqe(m, cqe);
+  m.ring.cqFlush = true;
+  return posted;
+}
+
+/** io_submit_flush_completions: nothing to do where nothing completed. */
+export function flushCompletions(m: Machine): void {
+  if (m.ring.completing.length > 0 || m.ring.cqFlush) flushNow(m);
+}
+
+function flushNow(m: Machine): void {
+  const ring = m.ring;
+  const batch = ring.completing;
+  const first = batch.map((id) => m.request(id)).find((r) => (r.flags & REQ.CQE_SKIP) === 0);
+  if (first !== undefined) m.scheduler.beforePost(m, cqeOf(first));
+  // [submit.inline-order] [overflow.backlog]
+  for (const id of batch) {
+    const r = m.request(id);
+    if ((r.flags & REQ.CQE_SKIP) === 0 && !fillCqe(m, cqeOf(r))) addOverflow(m, cqeOf(r));
+  }
+  commitCq(m);
+  ring.completing = [];
+  for (const id of batch) freeRequest(m, m.request(id));
+  if (ring.drainActive) queueDeferred(m);
+  ring.cqFlush = false;
+}
+
+/** io_free_batch_list, for one request: the last reference starts the successor and drops the file. */
+function freeRequest(m: Machine, r: Request): void {
+  if (r.refs > 0 && --r.refs > 0) {
+    r.state = "effected";
+    return;
+  }
+  if ((r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0) queueNext(m, r);
+  r.state = "done";
+  if (r.file !== 0) releaseFile(m, r.file);
+  m.requests.delete(r.id);
+  m.ring.allocated--;
+}
+
+/** __io_cqring_overflow_flush: as much of the backlog as there is room for. [overflow.flush-getevents] [overflow.flush-fills] */
+export function flushOverflow(m: Machine): void {
+  const ring = m.ring;
+  if (cqPending(m) === ring.cqEntries) return;
+  while (ring.overflow.length > 0) {
+    const [first, ...rest] = ring.overflow;
+    if (first === undefined || !fillCqe(m, first, true)) break;
+    ring.overflow = rest;
+  }
+  // [overflow.flag-cleared-empty]
+  if (ring.overflow.length === 0) clearSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  commitCq(m);
+}

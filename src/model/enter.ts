@@ -1,0 +1,147 @@
+// io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
+// io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
+import {
+  EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
+  IORING_REGISTER_SYNC_CANCEL,
+} from "../spec/constants.gen.ts";
+import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
+import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
+import { knowsRegister } from "./profile.ts";
+import { syncCancel } from "./cancel.ts";
+import { cqVisible, flushOverflow } from "./completion.ts";
+import { WORD } from "./layout.ts";
+import type { Machine, WaitDeadline } from "./machine.ts";
+import { load32, load64 } from "./memory.ts";
+import { submitSqes } from "./submit.ts";
+import { runTaskWork } from "./task-work.ts";
+import { readTimespec } from "./timeout.ts";
+
+const KNOWN =
+  IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |
+  IORING_ENTER_REGISTERED_RING | IORING_ENTER_ABS_TIMER | IORING_ENTER_EXT_ARG_REG | IORING_ENTER_NO_IOWAIT;
+
+export interface EnterCall {
+  readonly toSubmit: number;
+  readonly minComplete: number;
+  readonly flags: number;
+  readonly arg: EnterArg | undefined;
+}
+
+/** io_uring_enter: its result or -errno. Throws WouldBlockForever where nothing can end the wait. */
+export function enter(m: Machine, call: EnterCall): number {
+  m.inCall = true;
+  try {
+    const result = enterRing(m, call);
+    leaveCall(m);
+    return result;
+  } finally {
+    m.inCall = false;
+  }
+}
+
+/**
+ * [taskrun.at-return] On the way back to user mode task work runs. What a worker or a timer queued at
+ * the last moment may come just after: the interrupt that announces it is under way.
+ */
+export function leaveCall(m: Machine): void {
+  if (m.lateTaskWork && m.scheduler.choose(m, "taskrun.late", ["ran", "after"]) === 1) return;
+  runTaskWork(m);
+}
+
+function enterRing(m: Machine, call: EnterCall): number {
+  const { toSubmit, flags } = call;
+  // [enter.unknown-flag]
+  if ((flags & ~KNOWN) !== 0) return -EINVAL;
+  if ((flags & (IORING_ENTER_REGISTERED_RING | IORING_ENTER_EXT_ARG_REG | IORING_ENTER_ABS_TIMER)) !== 0)
+    throw new Unmodelled(`io_uring_enter flags 0x${flags.toString(16)}`);
+  let submitted = 0;
+  if (toSubmit !== 0) {
+    submitted = submitSqes(m, toSubmit);
+    // [enter.short-submit-returns] nothing else happens
+    if (submitted !== toSubmit) return submitted;
+  }
+  if ((flags & IORING_ENTER_GETEVENTS) === 0) return submitted;
+  const waited = getEvents(m, call);
+  // [enter.submit-count-wins]
+  return submitted !== 0 ? submitted : waited;
+}
+
+interface WaitArg {
+  readonly timeoutNs: bigint | undefined;
+}
+
+/** io_get_ext_arg */
+function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
+  if ((call.flags & IORING_ENTER_EXT_ARG) === 0) {
+    if (call.arg !== undefined && call.arg.addr !== 0n) throw new Unmodelled("io_uring_enter with a signal mask");
+    return { timeoutNs: undefined };
+  }
+  // [enter.ext-arg-size]
+  if (call.arg === undefined || call.arg.size !== GETEVENTS_ARG.size) return -EINVAL;
+  const bytes = m.memory.read(call.arg.addr, GETEVENTS_ARG.size);
+  if (bytes === undefined) return -EFAULT;
+  if (load32(bytes, GETEVENTS_ARG.min_wait_usec) !== 0) throw new Unmodelled("io_uring_getevents_arg.min_wait_usec");
+  if (load64(bytes, GETEVENTS_ARG.sigmask) !== 0n) throw new Unmodelled("io_uring_getevents_arg.sigmask");
+  const ts = load64(bytes, GETEVENTS_ARG.ts);
+  if (ts === 0n) return { timeoutNs: undefined };
+  return readWaitTime(m, ts);
+}
+
+/** The wait's timespec is not checked for its sign: a time before now has passed. [enter.timeout-etime] */
+function readWaitTime(m: Machine, addr: bigint): WaitArg | number {
+  const ns = readTimespec(m, addr);
+  if (ns === -EFAULT) return -EFAULT;
+  return { timeoutNs: typeof ns === "number" ? 0n : ns };
+}
+
+/** io_cqring_wait */
+function getEvents(m: Machine, call: EnterCall): number {
+  const arg = readWaitArg(m, call);
+  if (typeof arg === "number") return arg;
+  const ring = m.ring;
+  // [enter.min-complete-clamped] it is compared as a signed number
+  const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
+  runTaskWork(m);
+  if (ring.overflow.length > 0) flushOverflow(m);
+  // [enter.counts-unconsumed]
+  if (cqVisible(m) >= wanted >>> 0) return 0;
+  const head = load32(ring.ring.bytes, WORD.cqHead);
+  const target = (head + wanted) >>> 0;
+  const timeoutsSeen = ring.cqTimeouts;
+  const woken = (): boolean => {
+    runTaskWork(m);
+    if (ring.overflow.length > 0) flushOverflow(m);
+    const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
+    // [timeout.wakes-waiter]
+    return reached || m.ring.cqTimeouts !== timeoutsSeen;
+  };
+  const ended = m.scheduler.wait(m, woken, deadline(m, arg));
+  if (ended === "stuck")
+    throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
+  const empty = cqVisible(m) === 0;
+  return empty && ended === "timeout" ? -ETIME : 0;
+}
+
+function deadline(m: Machine, arg: WaitArg): WaitDeadline | undefined {
+  if (arg.timeoutNs === undefined) return undefined;
+  return { earliestNs: m.nowNs + arg.timeoutNs, latestNs: m.untilNs + arg.timeoutNs };
+}
+
+/** io_uring_register: its result or -errno. */
+export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number): number {
+  m.inCall = true;
+  try {
+    // [register.unknown-opcode]
+    if (!knowsRegister(m.profile, opcode)) return -EINVAL;
+    if (opcode !== IORING_REGISTER_SYNC_CANCEL) throw new Unmodelled(`io_uring_register opcode ${opcode}`);
+    if (arg === null || nrArgs !== 1) return -EINVAL;
+    m.scheduler.before(m, () => ({ reads: [], writes: ["*"] }));
+    const result = syncCancel(m, BigInt(arg));
+    if (result === undefined) throw new Unmodelled("IORING_REGISTER_SYNC_CANCEL of a request that a worker is running");
+    leaveCall(m);
+    return result;
+  } finally {
+    m.inCall = false;
+  }
+}

@@ -1,0 +1,78 @@
+// OPENAT and CLOSE. Follows io_uring/openclose.c.
+import {
+  EAGAIN, EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENXIO, O_CLOEXEC, O_CREAT, O_TMPFILE, O_TRUNC,
+} from "../spec/constants.gen.ts";
+import { Unmodelled } from "../kernel.ts";
+import { setFail } from "./completion.ts";
+import { lookup } from "./descriptor.ts";
+import type { Operation } from "./operation.ts";
+import { REQ } from "./request.ts";
+import { releaseFile } from "./task-work.ts";
+import { newDescriptor } from "./descriptor.ts";
+
+const DIRECTORY_BIT = 0o200000;
+/** __O_TMPFILE, which O_TMPFILE joins with O_DIRECTORY. */
+const TMPFILE_BIT = O_TMPFILE & ~DIRECTORY_BIT;
+
+export const openat: Operation = {
+  prepare(m, r, sqe) {
+    if (sqe.bufIndex !== 0) return -EINVAL;
+    if ((r.flags & REQ.FIXED_FILE) !== 0) return -EBADF;
+    const path = m.memory.readString(sqe.addr);
+    if (path === undefined) return -EFAULT;
+    if (path === "") return -ENOENT;
+    if (sqe.spliceFdIn !== 0) {
+      if ((sqe.opFlags & O_CLOEXEC) !== 0) return -EINVAL;
+      throw new Unmodelled("OPENAT into a registered file slot");
+    }
+    if ((sqe.opFlags & TMPFILE_BIT) !== 0) throw new Unmodelled("OPENAT with O_TMPFILE");
+    if (path.includes("/")) throw new Unmodelled("OPENAT of a path with more than one component");
+    // [openat.create-worker] never tried inline
+    if ((sqe.opFlags & (O_TRUNC | O_CREAT)) !== 0) r.flags |= REQ.FORCE_ASYNC;
+    r.prepared = { ...r.prepared, path };
+    return 0;
+  },
+  issue(m, r, how) {
+    const { fd, path = "", opFlags } = r.prepared;
+    if (how.nonblock && !how.worker && m.scheduler.choose(m, "openat.cached", ["inline", "worker"]) === 1) return -EAGAIN;
+    const dir = lookup(m, fd);
+    let res: number;
+    if (dir === 0) res = -EBADF;
+    else if (m.world.inode(m.world.file(dir).inode).kind !== "directory") res = -ENOTDIR;
+    else res = m.world.open(dir, path, opFlags);
+    if (res > 0) r.res = newDescriptor(m, res);
+    else {
+      r.res = res;
+      setFail(r);
+    }
+    return "complete";
+  },
+};
+
+export const close: Operation = {
+  prepare(_m, r, sqe) {
+    if (sqe.off !== 0n || sqe.addr !== 0n || sqe.len !== 0 || sqe.opFlags !== 0 || sqe.bufIndex !== 0) return -EINVAL;
+    if ((r.flags & REQ.FIXED_FILE) !== 0) return -EBADF;
+    if (sqe.spliceFdIn !== 0 && sqe.fd !== 0) return -EINVAL;
+    r.prepared = { ...r.prepared, len: sqe.spliceFdIn };
+    return 0;
+  },
+  issue(m, r) {
+    if (r.prepared.len !== 0) {
+      r.res = -ENXIO;
+      setFail(r);
+      return "complete";
+    }
+    const file = lookup(m, r.prepared.fd);
+    if (file === 0 || m.world.inode(m.world.file(file).inode).kind === "ring") {
+      // [close.bad-fd] [close.ring-refused]
+      r.res = -EBADF;
+      setFail(r);
+      return "complete";
+    }
+    m.world.fds.delete(r.prepared.fd);
+    releaseFile(m, file);
+    r.res = 0;
+    return "complete";
+  },
+};

@@ -1,0 +1,274 @@
+// ModelKernel: the kernel port on the reference model. Runs anywhere, the same for the same seed.
+import {
+  KernelError, type AddressSpace, type EnterArg, type Fd, type IoUringParams, type Kernel, type KernelProfile,
+  type Region, type Ring, type SetupParams, type System,
+} from "../kernel.ts";
+import { enter, register } from "./enter.ts";
+import { Machine, RingState } from "./machine.ts";
+import { Memory, segment } from "./memory.ts";
+import { PROFILE_6_18 } from "./profile.ts";
+import { checkSetup, filledParams, newRing } from "./setup.ts";
+import { advance, nextTimer, Simulation } from "./simulate.ts";
+import { ModelSystem } from "./system.ts";
+import { World } from "./world.ts";
+
+export interface ModelKernelOptions {
+  /** Draws the choices that a kernel is free in; left out: always what the profile favours. */
+  readonly seed?: number;
+  /** Which kernel to be; default 6.18. */
+  readonly profile?: KernelProfile;
+  /** Where a new ring's heads and tails start; default 0. Near 2^32 shows their wrap. */
+  readonly counters?: number;
+}
+
+const MEMORY_START = 0x7f00_0000_0000n;
+
+class ModelMemory implements AddressSpace {
+  readonly faultAddress = 0x7e00_0000_0000n;
+  readonly memory = new Memory();
+  private next = MEMORY_START;
+
+  alloc(size: number, align = 8): Region {
+    if (!Number.isInteger(size) || size < 0) throw new RangeError(`alloc: expected a size in bytes, got ${size}`);
+    if (!Number.isInteger(align) || align < 1 || (align & (align - 1)) !== 0)
+      throw new RangeError(`alloc: expected an alignment that is a power of two, got ${align}`);
+    const mask = BigInt(Math.max(align, 8)) - 1n;
+    const addr = (this.next + mask) & ~mask;
+    this.next = addr + BigInt(Math.max(size, 1)) + 64n;
+    const bytes = new Uint8Array(size);
+    this.memory.add(segment(addr, bytes));
+    return { addr, bytes };
+  }
+
+  free(region: Region): void {
+    this.memory.remove(region.addr);
+  }
+}
+
+/** Everything that machines of one kernel share. */
+interface Shared {
+  readonly profile: KernelProfile;
+  readonly world: World;
+  readonly memory: ModelMemory;
+  readonly simulation: Simulation;
+  readonly ids: { next: number };
+  readonly machines: Machine[];
+  readonly clock: { nowNs: bigint };
+}
+
+class ModelRing implements Ring {
+  readonly fd: Fd;
+  readonly params: IoUringParams;
+  private readonly shared: Shared;
+  private readonly machine: Machine;
+  private isClosed = false;
+  private waiting: { settle: (how: "ready" | "closed") => void } | undefined;
+
+  constructor(shared: Shared, machine: Machine, params: IoUringParams, fd: number) {
+    this.shared = shared;
+    this.machine = machine;
+    this.params = params;
+    this.fd = fd;
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  get sqRing(): Uint8Array {
+    return this.open().ring.bytes;
+  }
+
+  get cqRing(): Uint8Array {
+    return this.open().ring.bytes;
+  }
+
+  get sqes(): Uint8Array {
+    return this.open().sqes.bytes;
+  }
+
+  private open(): RingState {
+    if (this.isClosed) throw new Error("this ring is closed: open another with kernel.setup()");
+    return this.machine.ring;
+  }
+
+  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
+    this.open();
+    const m = this.machine;
+    this.syncClock();
+    const result = enter(m, { toSubmit: toSubmit >>> 0, minComplete: minComplete >>> 0, flags: flags >>> 0, arg });
+    this.shared.simulation.settle(m);
+    this.shared.clock.nowNs = m.nowNs;
+    this.notify();
+    return result;
+  }
+
+  register(opcode: number, arg: bigint | number | null, nrArgs: number): number {
+    this.open();
+    this.syncClock();
+    const result = register(this.machine, opcode >>> 0, arg, nrArgs >>> 0);
+    this.shared.simulation.settle(this.machine);
+    this.notify();
+    return result;
+  }
+
+  private syncClock(): void {
+    advance(this.machine, this.shared.clock.nowNs);
+  }
+
+  /** Lets what other calls brought about reach this ring. */
+  settle(): void {
+    if (this.isClosed) return;
+    this.syncClock();
+    this.shared.simulation.settle(this.machine);
+    this.notify();
+  }
+
+  private pending(): boolean {
+    const { bytes } = this.machine.ring.ring;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { sqOff, cqOff } = this.params;
+    if (view.getUint32(cqOff.tail, true) !== view.getUint32(cqOff.head, true)) return true;
+    return view.getUint32(sqOff.flags, true) !== 0;
+  }
+
+  private notify(): void {
+    if (this.waiting !== undefined && this.pending()) this.waiting.settle("ready");
+  }
+
+  ready(options: { readonly timeoutNs?: bigint; readonly signal?: AbortSignal } = {}): Promise<"ready" | "timeout" | "closed"> {
+    this.open();
+    if (this.waiting !== undefined) throw new Error("ready(): a wait is under way on this ring; one at a time");
+    const { signal, timeoutNs } = options;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason);
+      const finish = (): void => {
+        this.waiting = undefined;
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const settle = (how: "ready" | "timeout" | "closed"): void => {
+        finish();
+        resolve(how);
+      };
+      const onAbort = (): void => {
+        finish();
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", onAbort);
+      const mine = { settle };
+      this.waiting = mine;
+      // Time passes only while somebody waits: after the code that is running now.
+      void Promise.resolve().then(() => {
+        if (this.waiting === mine) this.passTime(timeoutNs, settle);
+      });
+    });
+  }
+
+  /** The clock moves to whatever comes first: a completion, or the end of the wait. */
+  private passTime(timeoutNs: bigint | undefined, settle: (how: "ready" | "timeout") => void): void {
+    const end = timeoutNs === undefined ? undefined : this.shared.clock.nowNs + timeoutNs;
+    for (;;) {
+      this.syncClock();
+      this.shared.simulation.settle(this.machine);
+      if (this.pending()) return settle("ready");
+      const timer = nextTimer(this.machine);
+      if (timer === undefined || (end !== undefined && end < timer)) break;
+      this.shared.clock.nowNs = timer;
+    }
+    if (end === undefined) return; // until somebody does something
+    this.shared.clock.nowNs = end;
+    settle("timeout");
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.waiting?.settle("closed");
+    const at = this.shared.machines.indexOf(this.machine);
+    if (at >= 0) this.shared.machines.splice(at, 1);
+    const file = this.shared.world.fds.get(this.fd);
+    if (file !== undefined) {
+      this.shared.world.fds.delete(this.fd);
+      this.shared.world.put(file, () => undefined);
+    }
+    for (const r of this.machine.requests.values()) {
+      for (const queue of r.pollQueues) this.shared.world.removeWaiter(queue, r.id);
+      if (r.file !== 0 && this.shared.world.files.has(r.file)) this.shared.world.put(r.file, () => undefined);
+    }
+    this.machine.requests.clear();
+  }
+}
+
+class ModelKernel implements Kernel {
+  readonly backend = "model";
+  readonly directory = "/model";
+  readonly system: System;
+  private readonly shared: Shared;
+  private readonly counters: number;
+  private readonly rings: ModelRing[] = [];
+  private isClosed = false;
+
+  constructor(options: ModelKernelOptions) {
+    this.counters = (options.counters ?? 0) >>> 0;
+    this.shared = {
+      profile: options.profile ?? PROFILE_6_18,
+      world: new World(),
+      memory: new ModelMemory(),
+      simulation: new Simulation(options.seed),
+      ids: { next: 1 },
+      machines: [],
+      clock: { nowNs: 0n },
+    };
+    this.system = new ModelSystem(this.shared.world, this.shared.machines, () => {
+      for (const ring of this.rings) ring.settle();
+    });
+  }
+
+  get profile(): KernelProfile {
+    return this.shared.profile;
+  }
+
+  get memory(): AddressSpace {
+    return this.shared.memory;
+  }
+
+  nowNs(): bigint {
+    return this.shared.clock.nowNs;
+  }
+
+  setup(entries: number, params: SetupParams = {}): Ring {
+    if (this.isClosed) throw new Error("this kernel is closed");
+    const { world, profile } = this.shared;
+    const sizes = checkSetup(profile, entries, params, (fd) => {
+      const file = world.fds.get(fd);
+      return file === undefined ? "closed" : world.inode(world.file(file).inode).kind === "ring" ? "ring" : "other";
+    });
+    if (typeof sizes === "number") throw new KernelError("io_uring_setup", -sizes);
+    const machine = new Machine({
+      profile, scheduler: this.shared.simulation, world, memory: this.shared.memory.memory, ids: this.shared.ids,
+      peers: this.shared.machines,
+    });
+    machine.ring = newRing(sizes, params.flags ?? 0, this.counters);
+    this.shared.machines.push(machine);
+    const inode = world.addInode((id) => ({ kind: "ring", id }));
+    const fd = world.freeFd(3);
+    world.fds.set(fd, world.addFile(inode.id, 2).id);
+    const ring = new ModelRing(this.shared, machine, filledParams(profile, sizes, params), fd);
+    this.rings.push(ring);
+    return ring;
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const ring of this.rings) ring.close();
+  }
+}
+
+/** Opens a modelled kernel: an empty directory, no descriptors, a clock at 0. */
+export function createModelKernel(options: ModelKernelOptions = {}): Kernel {
+  const known = ["seed", "profile", "counters"];
+  for (const name of Object.keys(options))
+    if (!known.includes(name)) throw new TypeError(`createModelKernel: unknown option "${name}"; known are ${known.join(", ")}`);
+  return new ModelKernel(options);
+}
+

@@ -1,0 +1,55 @@
+// Chains: what becomes of the requests behind one that has ended. Follows io_uring/io_uring.c
+// (io_req_find_next) and io_uring/timeout.c (io_disarm_next, io_fail_links).
+import { ECANCELED } from "../spec/constants.gen.ts";
+import { completeDeferred } from "./completion.ts";
+import type { Machine } from "./machine.ts";
+import { REQ, type Request } from "./request.ts";
+import { addTaskWork } from "./task-work.ts";
+
+/** The requests of a chain from `r` on, in order. */
+export function chain(m: Machine, r: Request): Request[] {
+  const all = [r];
+  for (let next = r.link; next !== 0; ) {
+    const request = m.request(next);
+    all.push(request);
+    next = request.link;
+  }
+  return all;
+}
+
+/** [link.error-severs-chain] [skip.failed-skip-silences] [hardlink.survives-error] */
+function failLinks(m: Machine, r: Request): void {
+  if (r.link === 0) return;
+  const silent = (r.flags & REQ.SKIP_LINK_CQES) !== 0;
+  const first = m.request(r.link);
+  for (const next of chain(m, first)) {
+    if (silent) next.flags |= REQ.CQE_SKIP;
+    else next.flags &= ~REQ.CQE_SKIP;
+  }
+  r.link = 0;
+  addTaskWork(m, first, "fail-links");
+}
+
+/** Task work: every member of a severed chain completes, in order. [link.severed-tail-order] */
+export function runFailLinks(m: Machine, first: Request): void {
+  for (const r of chain(m, first)) {
+    r.link = 0;
+    if ((r.flags & REQ.FAIL) === 0) r.res = -ECANCELED;
+    r.cflags = 0;
+    completeDeferred(m, r);
+  }
+}
+
+/** The successor that may run now, taken off the chain; undefined where there is none or the chain broke. */
+export function findNext(m: Machine, r: Request): Request | undefined {
+  if ((r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0) failLinks(m, r);
+  const next = r.link;
+  r.link = 0;
+  return next === 0 ? undefined : m.request(next);
+}
+
+/** [link.successor-after-batch] The successor is task work: it is never run inside the batch. */
+export function queueNext(m: Machine, r: Request): void {
+  const next = findNext(m, r);
+  if (next !== undefined) addTaskWork(m, next, "submit");
+}

@@ -1,0 +1,224 @@
+// The state of the modelled kernel: one ring (struct io_ring_ctx), the requests in it, the task work
+// of the application's thread, io-wq's queue, and the world they act on. The functions that move it
+// are in the files beside this one; each follows the kernel file of the same name. A fork shares
+// memory with its origin until one of them writes.
+import type { KernelProfile } from "../kernel.ts";
+import { Memory, shareSegment, type Segment } from "./memory.ts";
+import { Request } from "./request.ts";
+import { World } from "./world.ts";
+
+export interface Cqe {
+  readonly userData: bigint;
+  readonly res: number;
+  readonly flags: number;
+}
+
+/** What a step reads or writes: object names such as "inode:3". Two steps conflict where one writes what the other touches. */
+export interface Footprint {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+}
+
+/**
+ * Every freedom the kernel has goes through here. A simulation takes what the profile favours or
+ * draws by its seed; the oracle takes what the trace demands, or every alternative in turn.
+ */
+export interface Scheduler {
+  /** Picks one of the alternatives that the kernel has at this point. The first is the favoured one. */
+  choose(m: Machine, point: string, alternatives: readonly string[]): number;
+  /** About to do something with this footprint: workers that conflict with it may come first. */
+  before(m: Machine, footprint: () => Footprint): void;
+  /** About to post this CQE inside a call: workers may post theirs first. */
+  beforePost(m: Machine, cqe: Cqe): void;
+  /** A CQE was written to the ring, at `m.ring.cachedCqTail`. False forbids it: this run is not the one looked for. */
+  posted(m: Machine, cqe: Cqe): Cqe;
+  /** Lets the rest of the kernel go on while the caller waits for `done`. */
+  wait(m: Machine, done: () => boolean, deadline: WaitDeadline | undefined): "done" | "timeout" | "stuck";
+}
+
+export interface WaitDeadline {
+  readonly earliestNs: bigint;
+  readonly latestNs: bigint;
+}
+
+/** Thrown where a run of the model turns out not to be the one that is looked for. */
+export const NOT_THIS_RUN: unique symbol = Symbol("not this run");
+
+/** struct io_ring_ctx. Free-running indices are u32: always through `>>> 0`. */
+export class RingState {
+  readonly flags: number;
+  readonly sqEntries: number;
+  readonly cqEntries: number;
+  readonly arrayOffset: number;
+  ring: Segment;
+  sqes: Segment;
+  cachedSqHead = 0;
+  cachedCqTail = 0;
+  /** CQ slots the kernel believes free without looking at cq.head again (cqe_sentinel - cqe_cached). */
+  cqWindow = 0;
+  overflow: readonly Cqe[] = [];
+  drainActive = false;
+  drainNext = false;
+  drainDisabled = false;
+  deferred: readonly number[] = [];
+  /** Requests allocated and not freed (nr_req_allocated less the cache). */
+  allocated = 0;
+  timeouts: readonly number[] = [];
+  cqTimeouts = 0;
+  lastTimeoutFlush = 0;
+  offTimeoutUsed = false;
+  cancelSeq = 0;
+  /** The chain that the running submission is assembling. */
+  linkHead = 0;
+  linkLast = 0;
+  /** Completions of this batch, posted by the next flush. */
+  completing: number[] = [];
+  /** Completions were posted one by one: flush the tail. */
+  cqFlush = false;
+
+  constructor(flags: number, sqEntries: number, cqEntries: number, arrayOffset: number, ring: Segment, sqes: Segment) {
+    this.flags = flags;
+    this.sqEntries = sqEntries;
+    this.cqEntries = cqEntries;
+    this.arrayOffset = arrayOffset;
+    this.ring = ring;
+    this.sqes = sqes;
+  }
+
+  fork(): RingState {
+    const copy = new RingState(
+      this.flags, this.sqEntries, this.cqEntries, this.arrayOffset, shareSegment(this.ring), shareSegment(this.sqes),
+    );
+    copy.cachedSqHead = this.cachedSqHead;
+    copy.cachedCqTail = this.cachedCqTail;
+    copy.cqWindow = this.cqWindow;
+    copy.overflow = this.overflow;
+    copy.drainActive = this.drainActive;
+    copy.drainNext = this.drainNext;
+    copy.drainDisabled = this.drainDisabled;
+    copy.deferred = this.deferred;
+    copy.allocated = this.allocated;
+    copy.timeouts = this.timeouts;
+    copy.cqTimeouts = this.cqTimeouts;
+    copy.lastTimeoutFlush = this.lastTimeoutFlush;
+    copy.offTimeoutUsed = this.offTimeoutUsed;
+    copy.cancelSeq = this.cancelSeq;
+    copy.linkHead = this.linkHead;
+    copy.linkLast = this.linkLast;
+    copy.completing = [...this.completing];
+    copy.cqFlush = this.cqFlush;
+    return copy;
+  }
+
+  key(): string {
+    const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}`).join(";");
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq}`;
+  }
+}
+
+/** Run at the return to user mode: io_uring's own list, or the release of a file whose last reference went. */
+export type TaskCallback = "io_uring" | number;
+
+export interface MachineOptions {
+  readonly profile: KernelProfile;
+  readonly scheduler: Scheduler;
+  readonly world?: World;
+  readonly memory?: Memory;
+  /** Ids for requests, shared by machines that share a world. */
+  readonly ids?: { next: number };
+  readonly peers?: Machine[];
+}
+
+export class Machine {
+  readonly profile: KernelProfile;
+  scheduler: Scheduler;
+  world: World;
+  memory: Memory;
+  readonly ids: { next: number };
+  /** Machines in the same world: a wake-up reaches the requests of all of them. */
+  readonly peers: readonly Machine[];
+  private state: RingState | undefined;
+  readonly requests = new Map<number, Request>();
+  /** tctx->task_list, oldest first. */
+  taskList: number[] = [];
+  /** task_struct.task_works, oldest first; run newest first. */
+  taskWorks: TaskCallback[] = [];
+  /** Some of the task work came from outside a call: it need not have run when the call that is running returns. */
+  lateTaskWork = false;
+  /** The thread is inside a call, or a worker or timer is running beside it. */
+  inCall = false;
+  workSeq = 0;
+  hashSeq = 0;
+  /** The clock: bounds of the moment that the running step happens in. */
+  nowNs = 0n;
+  untilNs = 0n;
+
+  constructor(options: MachineOptions) {
+    this.profile = options.profile;
+    this.scheduler = options.scheduler;
+    this.world = options.world ?? new World();
+    this.memory = options.memory ?? new Memory();
+    this.ids = options.ids ?? { next: 1 };
+    this.peers = options.peers ?? [];
+  }
+
+  get ring(): RingState {
+    if (this.state === undefined) throw new Error("model: no ring has been set up");
+    return this.state;
+  }
+
+  set ring(state: RingState) {
+    this.state = state;
+  }
+
+  get hasRing(): boolean {
+    return this.state !== undefined;
+  }
+
+  fork(): Machine {
+    const copy = new Machine({
+      profile: this.profile,
+      scheduler: this.scheduler,
+      world: this.world.fork(),
+      memory: this.memory.fork(),
+      ids: { next: this.ids.next },
+    });
+    if (this.state !== undefined) copy.state = this.state.fork();
+    for (const [id, request] of this.requests) copy.requests.set(id, request.fork());
+    copy.taskList = [...this.taskList];
+    copy.taskWorks = [...this.taskWorks];
+    copy.lateTaskWork = this.lateTaskWork;
+    copy.workSeq = this.workSeq;
+    copy.hashSeq = this.hashSeq;
+    copy.nowNs = this.nowNs;
+    copy.untilNs = this.untilNs;
+    return copy;
+  }
+
+  /** Equal keys: no later observation can tell the two states apart (user memory is compared apart). */
+  key(): string {
+    let text = this.state?.key() ?? "";
+    for (const request of this.requests.values()) text += `#${request.key()}`;
+    return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.world.key()}`;
+  }
+
+  /** The same for user memory: a sum over its bytes. */
+  memoryKey(): number {
+    let sum = 0x811c9dc5;
+    for (const { bytes } of this.memory.segments) for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x01000193);
+    return sum;
+  }
+
+  request(id: number): Request {
+    const request = this.requests.get(id);
+    if (request === undefined) throw new Error(`model: no request ${id}`);
+    return request;
+  }
+
+  newRequest(): Request {
+    const request = new Request(this.ids.next++);
+    this.requests.set(request.id, request);
+    this.ring.allocated++;
+    return request;
+  }
+}

@@ -1,0 +1,55 @@
+// NOP, which does nothing but complete, as it is told to; and FSYNC, which on this world has nothing
+// to flush. Follows io_uring/nop.c and io_uring/sync.c.
+import {
+  EBADF, EFAULT, EINVAL, IORING_FSYNC_DATASYNC, IORING_NOP_CQE32, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER,
+  IORING_NOP_FIXED_FILE, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
+} from "../spec/constants.gen.ts";
+import { setFail } from "./completion.ts";
+import { take } from "./descriptor.ts";
+import type { Operation } from "./operation.ts";
+import { REQ } from "./request.ts";
+import { addTaskWork } from "./task-work.ts";
+
+const KNOWN =
+  IORING_NOP_INJECT_RESULT | IORING_NOP_FILE | IORING_NOP_FIXED_FILE | IORING_NOP_FIXED_BUFFER | IORING_NOP_TW | IORING_NOP_CQE32;
+
+export const nop: Operation = {
+  prepare(_m, r, sqe) {
+    // [nop.flags-checked] the only fields it looks at are nop_flags, len, fd and buf_index
+    if ((sqe.opFlags & ~KNOWN) !== 0) return -EINVAL;
+    if ((sqe.opFlags & IORING_NOP_CQE32) !== 0) return -EINVAL;
+    r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
+    return 0;
+  },
+  issue(m, r) {
+    const { opFlags, fd } = r.prepared;
+    if ((opFlags & IORING_NOP_FILE) !== 0) {
+      r.file = (opFlags & IORING_NOP_FIXED_FILE) !== 0 ? 0 : take(m, fd);
+      if (r.file === 0) r.res = -EBADF;
+    }
+    if ((opFlags & IORING_NOP_FIXED_BUFFER) !== 0 && r.res !== -EBADF) r.res = -EFAULT;
+    // [nop.inject-negative-fails]
+    if (r.res < 0) setFail(r);
+    if ((opFlags & IORING_NOP_TW) !== 0) {
+      addTaskWork(m, r, "complete");
+      return "skip";
+    }
+    return "complete";
+  },
+};
+
+export const fsync: Operation = {
+  prepare(_m, r, sqe) {
+    if (sqe.addr !== 0n || sqe.bufIndex !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
+    if ((sqe.opFlags & ~IORING_FSYNC_DATASYNC) !== 0) return -EINVAL;
+    // [fsync.always-worker]
+    r.flags |= REQ.FORCE_ASYNC;
+    return 0;
+  },
+  issue(m, r) {
+    const kind = m.world.inode(m.world.file(r.file).inode).kind;
+    // [fsync.failure-keeps-chain] the result is not marked as a failure
+    r.res = kind === "file" || kind === "directory" ? 0 : -EINVAL;
+    return "complete";
+  },
+};

@@ -1,0 +1,33 @@
+// Kernel releases as data: what a kernel of that release has. The model runs as one of them; the
+// differential tests take theirs from a probe of the running kernel instead.
+import type { KernelProfile } from "../kernel.ts";
+import { FEATURES, REGISTER_OPCODES, SETUP_FLAGS } from "../spec/constants.gen.ts";
+import { OPS } from "../spec/ops.gen.ts";
+
+/** Is something that came with release `since` in a kernel of this version? */
+export function has(version: readonly [number, number], since: string): boolean {
+  const [major = 0, minor = 0] = since.split(".").map(Number);
+  return version[0] > major || (version[0] === major && version[1] >= minor);
+}
+
+/** The profile of a release, by what the spec says came when. */
+export function profileOf(major: number, minor: number): KernelProfile {
+  const version = [major, minor] as const;
+  const bits = (table: readonly { readonly value: number; readonly since: string }[]): number =>
+    table.reduce((all, { value, since }) => (has(version, since) ? (all | value) >>> 0 : all), 0);
+  return {
+    release: `${major}.${minor}`,
+    version,
+    features: bits(FEATURES),
+    setupFlags: bits(SETUP_FLAGS),
+    opcodes: OPS.filter((op) => has(version, op.since)).map((op) => op.number),
+    file: { readInline: true, writeInline: false },
+  };
+}
+
+export const PROFILE_6_18: KernelProfile = profileOf(6, 18);
+
+/** Does io_uring_register know this opcode? */
+export function knowsRegister(profile: KernelProfile, opcode: number): boolean {
+  return REGISTER_OPCODES.some((r) => r.value === opcode && has(profile.version, r.since));
+}

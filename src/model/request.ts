@@ -1,0 +1,155 @@
+// One request inside the kernel (struct io_kiocb): from the SQE that was consumed to the CQE and the
+// last reference. The life of a request is in `state`; everything else is what its operation needs.
+
+/** Kernel-private request flags; the low byte is the SQE's own flags (IOSQE_*), as in the kernel. */
+export const REQ = {
+  FIXED_FILE: 1 << 0,
+  IO_DRAIN: 1 << 1,
+  LINK: 1 << 2,
+  HARDLINK: 1 << 3,
+  FORCE_ASYNC: 1 << 4,
+  BUFFER_SELECT: 1 << 5,
+  CQE_SKIP: 1 << 6,
+  FAIL: 1 << 8,
+  CUR_POS: 1 << 9,
+  NOWAIT: 1 << 10,
+  SKIP_LINK_CQES: 1 << 11,
+} as const;
+
+/** Where a request is. */
+export type RequestState =
+  /** In a chain, behind another request. */
+  | "linked"
+  /** In the defer list, behind a drain. */
+  | "deferred"
+  /** In the hands of code that runs right now. */
+  | "running"
+  /** Waiting in a wait queue: POLL_ADD, or an I/O request that polls internally. */
+  | "polling"
+  /** On the timeout list. */
+  | "timing"
+  /** In the task-work list. */
+  | "task-work"
+  /** Handed to a worker (io-wq), which has not done its effect. */
+  | "queued"
+  /** Its effect was done by a worker, its CQE is not posted. */
+  | "effected"
+  /** In the list of completions that the next flush posts. */
+  | "completing"
+  | "done";
+
+/** What task work does with a request when it runs (io_task_work.func). */
+export type TaskWork = "submit" | "cancel" | "complete" | "free" | "poll" | "fail-links" | "timeout";
+
+/** What preparation read from the SQE; read once, so that a later change of the SQE is not seen. */
+export interface Prepared {
+  readonly fd: number;
+  readonly addr: bigint;
+  readonly len: number;
+  readonly off: bigint;
+  readonly opFlags: number;
+  /** READV, WRITEV: the imported iovec. READ, WRITE: the one buffer. */
+  readonly iov?: readonly { readonly addr: bigint; readonly len: number }[];
+  readonly path?: string;
+  /** TIMEOUT and update: the time in nanoseconds, relative or absolute. */
+  readonly ns?: bigint;
+}
+
+export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0 };
+
+export class Request {
+  readonly id: number;
+  opcode = 0;
+  flags = 0;
+  userData = 0n;
+  res = 0;
+  cflags = 0;
+  state: RequestState = "running";
+  prepared: Prepared = NOTHING;
+  /** Open file description (world.ts), 0: none. */
+  file = 0;
+  /** Next request of the chain, 0: none. */
+  link = 0;
+  taskWork: TaskWork = "complete";
+  /** References: a worker holds one of its own beside the completion's. 0: not counted. */
+  refs = 0;
+
+  /** The CQE is posted by the worker itself; the request lives on to free its successor. */
+  posted = false;
+
+  // Polling.
+  pollEvents = 0;
+  pollRefs = 0;
+  pollCancelled = false;
+  /** The wait queues it stands in. */
+  pollQueues: readonly number[] = [];
+  /** In the cancel hash table: position is insertion order (`hashSeq`), 0: not in it. */
+  hashSeq = 0;
+  pollRetries = 0;
+  polled = false;
+  /** POLL_ADD's mask at wake-up, io_kiocb.cqe.res before it becomes the result. */
+  pollMask = 0;
+
+  // Timing.
+  timeoutOff = 0;
+  targetSeq = 0;
+  repeats = 0;
+  /** Earliest moment at which the timer may fire, and the latest at which it is due. */
+  earliestNs = 0n;
+  latestNs = 0n;
+
+  // Worker.
+  /** Order of arrival at io-wq. */
+  workSeq = 0;
+  /** Writes of one regular file are serialised (io_wq_hash_work): the inode, 0: not hashed. */
+  workHash = 0;
+  workCancelled = false;
+  /** An ASYNC_CANCEL said -EALREADY: a worker that blocks is interrupted, one that had not begun may refuse. */
+  workInterrupted = false;
+
+  cancelSeq = -1;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  fork(): Request {
+    const copy = new Request(this.id);
+    copy.opcode = this.opcode;
+    copy.flags = this.flags;
+    copy.userData = this.userData;
+    copy.res = this.res;
+    copy.cflags = this.cflags;
+    copy.state = this.state;
+    copy.prepared = this.prepared;
+    copy.file = this.file;
+    copy.link = this.link;
+    copy.taskWork = this.taskWork;
+    copy.refs = this.refs;
+    copy.posted = this.posted;
+    copy.pollEvents = this.pollEvents;
+    copy.pollRefs = this.pollRefs;
+    copy.pollCancelled = this.pollCancelled;
+    copy.pollQueues = this.pollQueues;
+    copy.hashSeq = this.hashSeq;
+    copy.pollRetries = this.pollRetries;
+    copy.polled = this.polled;
+    copy.pollMask = this.pollMask;
+    copy.timeoutOff = this.timeoutOff;
+    copy.targetSeq = this.targetSeq;
+    copy.repeats = this.repeats;
+    copy.earliestNs = this.earliestNs;
+    copy.latestNs = this.latestNs;
+    copy.workSeq = this.workSeq;
+    copy.workHash = this.workHash;
+    copy.workCancelled = this.workCancelled;
+    copy.workInterrupted = this.workInterrupted;
+    copy.cancelSeq = this.cancelSeq;
+    return copy;
+  }
+
+  /** Everything that a later step can tell apart, for the state key. */
+  key(): string {
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.taskWork},${this.refs},${this.posted ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.repeats},${this.earliestNs},${this.workSeq},${this.workHash},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}`;
+  }
+}

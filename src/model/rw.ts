@@ -1,0 +1,203 @@
+// READ, WRITE and their vectored forms. Follows io_uring/rw.c: what is imported at submission, when a
+// request is tried inline, when it polls and when a worker takes it.
+import {
+  EAGAIN, EBADF, EFAULT, EINVAL, ENOBUFS, EOPNOTSUPP, IORING_OP_READV, IORING_OP_WRITEV, RWF_NOWAIT,
+} from "../spec/constants.gen.ts";
+import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
+import { Unmodelled } from "../kernel.ts";
+import { setFail } from "./completion.ts";
+import type { Machine } from "./machine.ts";
+import { load64 } from "./memory.ts";
+import type { Issued, IssueHow, Operation } from "./operation.ts";
+import { REQ, type Request } from "./request.ts";
+import { wakeQueue } from "./wake.ts";
+import { addTaskWork } from "./task-work.ts";
+import type { UserBuffers } from "./world.ts";
+
+interface Iovec {
+  readonly addr: bigint;
+  readonly len: number;
+}
+
+const IOVEC_MAX = 1024;
+const RW_MAX = 0x7fff_f000;
+const USER_END = 0x7fff_ffff_f000n;
+const SUPPORTED_FLAGS = 0x1ff;
+const CURRENT_POSITION = 0xffff_ffff_ffff_ffffn;
+
+/** access_ok: is the range below the kernel's half? Whether it is mapped shows only when it is used. */
+const accessible = (addr: bigint, len: number): boolean => addr + BigInt(len) <= USER_END;
+
+function importIovec(m: Machine, addr: bigint, count: number): readonly Iovec[] | number {
+  if (count > IOVEC_MAX) return -EINVAL;
+  const bytes = m.memory.read(addr, count * IOVEC.size);
+  if (bytes === undefined) return -EFAULT;
+  const iov: Iovec[] = [];
+  let total = 0;
+  for (let i = 0; i < count; i++) {
+    const base = load64(bytes, i * IOVEC.size + IOVEC.iov_base);
+    const length = BigInt.asIntN(64, load64(bytes, i * IOVEC.size + IOVEC.iov_len));
+    if (length < 0n) return -EINVAL;
+    const len = Number(length > BigInt(RW_MAX - total) ? BigInt(RW_MAX - total) : length);
+    if (!accessible(base, len)) return -EFAULT;
+    total += len;
+    iov.push({ addr: base, len });
+  }
+  return iov;
+}
+
+/** The buffers of a request as one run of bytes. */
+function buffers(m: Machine, iov: readonly Iovec[]): UserBuffers {
+  const size = iov.reduce((sum, v) => sum + v.len, 0);
+  const each = (from: number, length: number, use: (addr: bigint, at: number, n: number) => boolean): number => {
+    let done = 0;
+    let skip = from;
+    for (const v of iov) {
+      if (done === length) break;
+      if (skip >= v.len) {
+        skip -= v.len;
+        continue;
+      }
+      const n = Math.min(v.len - skip, length - done);
+      if (!use(v.addr + BigInt(skip), done, n)) break;
+      done += n;
+      skip = 0;
+    }
+    return done;
+  };
+  return {
+    size,
+    take(from, length) {
+      const out = new Uint8Array(length);
+      const done = each(from, length, (addr, at, n) => {
+        const bytes = m.memory.read(addr, n);
+        if (bytes !== undefined) out.set(bytes, at);
+        return bytes !== undefined;
+      });
+      return out.subarray(0, done);
+    },
+    put: (from, bytes) => each(from, bytes.length, (addr, at, n) => m.memory.write(addr, bytes.subarray(at, at + n))),
+  };
+}
+
+function prepare(m: Machine, r: Request, sqe: Sqe): number {
+  const priority = checkPriority(sqe.ioprio);
+  if (priority !== 0) return priority;
+  if ((r.flags & REQ.BUFFER_SELECT) !== 0) {
+    // No buffer group can be registered in this part of the model: there is none to select from.
+    if (sqe.opcode === IORING_OP_READV) throw new Unmodelled("READV with IOSQE_BUFFER_SELECT");
+    return 0;
+  }
+  const vectored = sqe.opcode === IORING_OP_READV || sqe.opcode === IORING_OP_WRITEV;
+  if (vectored) {
+    const iov = importIovec(m, sqe.addr, sqe.len);
+    if (typeof iov === "number") return iov;
+    r.prepared = { ...r.prepared, iov };
+    return 0;
+  }
+  const len = Math.min(sqe.len, RW_MAX);
+  if (!accessible(sqe.addr, len)) return -EFAULT;
+  r.prepared = { ...r.prepared, iov: [{ addr: sqe.addr, len }] };
+  return 0;
+}
+
+/** ioprio_check_cap, for what an ordinary user may ask. */
+function checkPriority(ioprio: number): number {
+  if (ioprio === 0) return 0;
+  const level = ioprio & 7;
+  switch (ioprio >> 13) {
+    case 0:
+      return (ioprio & 0x1fff) !== 0 ? -EINVAL : 0;
+    case 1:
+      throw new Unmodelled("ioprio of the real-time class, which asks for a capability");
+    case 2:
+      return level < 8 ? 0 : -EINVAL;
+    case 3:
+      return 0;
+    default:
+      return -EINVAL;
+  }
+}
+
+/** kiocb_set_rw_flags, io_rw_init_file: 0 or -errno. */
+function startIo(m: Machine, r: Request, writes: boolean): number {
+  const file = m.world.file(r.file);
+  if (!(writes ? file.write : file.read)) return -EBADF;
+  const flags = r.prepared.opFlags;
+  if ((flags & ~SUPPORTED_FLAGS) !== 0) return -EOPNOTSUPP;
+  if ((flags & ~RWF_NOWAIT) !== 0) throw new Unmodelled(`rw_flags 0x${flags.toString(16)}`);
+  if ((flags & RWF_NOWAIT) !== 0) {
+    if (isRegular(m, r)) throw new Unmodelled("RWF_NOWAIT on a regular file");
+    r.flags |= REQ.NOWAIT;
+  }
+  return 0;
+}
+
+const isRegular = (m: Machine, r: Request): boolean => {
+  const kind = m.world.inode(m.world.file(r.file).inode).kind;
+  return kind === "file" || kind === "directory";
+};
+
+function position(r: Request): number | undefined | "negative" {
+  if (r.prepared.off === CURRENT_POSITION) return undefined;
+  const off = BigInt.asIntN(64, r.prepared.off);
+  return off < 0n ? "negative" : Number(off);
+}
+
+/** Marks a short or failed transfer, which breaks the chain. [link.short-transfer-severs] */
+function finish(r: Request, asked: number, res: number): Issued {
+  if (res !== asked) setFail(r);
+  r.res = res;
+  return "complete";
+}
+
+function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
+  if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -ENOBUFS;
+  const refused = startIo(m, r, false);
+  if (refused !== 0) return refused;
+  // [rw.read-inline] does the file system answer without blocking?
+  if (how.nonblock && isRegular(m, r) && !completesInline(m, "read")) return -EAGAIN;
+  const pos = position(r);
+  if (pos === "negative") return -EINVAL;
+  const into = buffers(m, r.prepared.iov ?? []);
+  const res = m.world.read(r.file, into, pos, wakeQueue(m));
+  return res < 0 ? res : finish(r, into.size, res);
+}
+
+function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
+  const refused = startIo(m, r, true);
+  if (refused !== 0) return refused;
+  // [rw.write-worker] a buffered write of a regular file goes to a worker
+  if (how.nonblock && isRegular(m, r) && !completesInline(m, "write")) return -EAGAIN;
+  const pos = position(r);
+  if (pos === "negative") return -EINVAL;
+  const from = buffers(m, r.prepared.iov ?? []);
+  const inode = m.world.inode(m.world.file(r.file).inode);
+  // eventfd has no ->write_iter: a caller that must not block is refused even where there is room
+  if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file) && from.size > 0) {
+    return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
+  }
+  const res = m.world.write(r.file, from, pos, wakeQueue(m));
+  if (res === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return -EAGAIN;
+  return res < 0 ? failLater(m, r, res) : finish(r, from.size, res);
+}
+
+/** kiocb_done of a failed write: the completion is task work. [rw.write-error-task-work] */
+function failLater(m: Machine, r: Request, res: number): Issued {
+  setFail(r);
+  r.res = res;
+  addTaskWork(m, r, "complete");
+  return "skip";
+}
+
+function completesInline(m: Machine, what: "read" | "write"): boolean {
+  const known = what === "read" ? m.profile.file.readInline : m.profile.file.writeInline;
+  if (known !== undefined) return known;
+  return m.scheduler.choose(m, `rw.${what}-inline`, ["inline", "worker"]) === 0;
+}
+
+
+export const read: Operation = { prepare, issue: issueRead };
+export const readv: Operation = { prepare, issue: issueRead };
+export const write: Operation = { prepare, issue: issueWrite };
+export const writev: Operation = { prepare, issue: issueWrite };

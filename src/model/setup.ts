@@ -1,0 +1,131 @@
+// io_uring_setup(2): which parameters are refused, and how large and where everything is. Follows
+// io_uring/io_uring.c (io_uring_sanitise_params, io_uring_fill_params, rings_size).
+import {
+  EINVAL, ENXIO, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
+  IORING_SETUP_CQE_MIXED, IORING_SETUP_CQSIZE, IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_HYBRID_IOPOLL,
+  IORING_SETUP_IOPOLL, IORING_SETUP_NO_MMAP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_REGISTERED_FD_ONLY,
+  IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SQPOLL, IORING_SETUP_SQ_AFF, IORING_SETUP_SUBMIT_ALL,
+  IORING_SETUP_TASKRUN_FLAG,
+} from "../spec/constants.gen.ts";
+import { CQE, SQE } from "../spec/codec.gen.ts";
+import { Unmodelled, type IoUringParams, type KernelProfile, type SetupParams } from "../kernel.ts";
+import { CQES, WORD } from "./layout.ts";
+import { RingState } from "./machine.ts";
+import { segment, store32 } from "./memory.ts";
+
+const ENTRIES_MAX = 32768;
+const CQ_ENTRIES_MAX = 2 * ENTRIES_MAX;
+const CACHE_LINE = 64;
+
+/** Flags whose rings the model runs. Others are checked as the kernel checks them, then refused aloud. */
+export const MODELLED_SETUP =
+  IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY |
+  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
+
+const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
+
+/** The ring's sizes, or -errno. */
+export interface Sizes {
+  readonly sqEntries: number;
+  readonly cqEntries: number;
+}
+
+/** [setup.flags-known] [setup.flags-together] */
+function checkFlags(profile: KernelProfile, flags: number): number {
+  const has = (bit: number): boolean => (flags & bit) !== 0;
+  if ((flags & ~profile.setupFlags) !== 0) return -EINVAL;
+  if (has(IORING_SETUP_REGISTERED_FD_ONLY) && !has(IORING_SETUP_NO_MMAP)) return -EINVAL;
+  const deferred = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_DEFER_TASKRUN;
+  if (has(IORING_SETUP_SQPOLL) && has(deferred)) return -EINVAL;
+  if (has(IORING_SETUP_TASKRUN_FLAG) && !has(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_DEFER_TASKRUN)) return -EINVAL;
+  if (has(IORING_SETUP_HYBRID_IOPOLL) && !has(IORING_SETUP_IOPOLL)) return -EINVAL;
+  if (has(IORING_SETUP_DEFER_TASKRUN) && !has(IORING_SETUP_SINGLE_ISSUER)) return -EINVAL;
+  if (has(IORING_SETUP_CQE32) && has(IORING_SETUP_CQE_MIXED)) return -EINVAL;
+  return 0;
+}
+
+/** Checks what io_uring_setup checks, in its order; sizes of the rings or -errno. */
+export function checkSetup(
+  profile: KernelProfile,
+  entries: number,
+  params: SetupParams,
+  isRing: (fd: number) => "ring" | "other" | "closed",
+): Sizes | number {
+  const flags = params.flags ?? 0;
+  // [setup.resv-zero]
+  if ((params.resv ?? []).some((word) => word !== 0)) return -EINVAL;
+  const refused = checkFlags(profile, flags);
+  if (refused !== 0) return refused;
+  const sizes = ringSizes(entries >>> 0, flags, (params.cqEntries ?? 0) >>> 0);
+  if (typeof sizes === "number") return sizes;
+  // [setup.attach-wq-fd]
+  if ((flags & (IORING_SETUP_ATTACH_WQ | IORING_SETUP_SQPOLL)) === IORING_SETUP_ATTACH_WQ) {
+    const what = isRing(params.wqFd ?? 0);
+    if (what === "closed") return -ENXIO;
+    if (what === "other") return -EINVAL;
+  }
+  if ((flags & IORING_SETUP_SQ_AFF) !== 0 && (flags & IORING_SETUP_SQPOLL) === 0) return -EINVAL;
+  const beyond = flags & ~MODELLED_SETUP;
+  if (beyond !== 0) throw new Unmodelled(`io_uring_setup flags 0x${beyond.toString(16)}`);
+  return sizes;
+}
+
+/** [setup.entries-range] [setup.entries-rounded] [setup.cq-default-twice] [setup.cqsize] [setup.clamp] */
+function ringSizes(entries: number, flags: number, cqEntries: number): Sizes | number {
+  const clamp = (flags & IORING_SETUP_CLAMP) !== 0;
+  if (entries === 0) return -EINVAL;
+  if (entries > ENTRIES_MAX && !clamp) return -EINVAL;
+  const sq = powerOfTwo(Math.min(entries, ENTRIES_MAX));
+  if ((flags & IORING_SETUP_CQSIZE) === 0) return { sqEntries: sq, cqEntries: 2 * sq };
+  if (cqEntries === 0) return -EINVAL;
+  if (cqEntries > CQ_ENTRIES_MAX && !clamp) return -EINVAL;
+  const cq = powerOfTwo(Math.min(cqEntries, CQ_ENTRIES_MAX));
+  if (cq < sq) return -EINVAL;
+  return { sqEntries: sq, cqEntries: cq };
+}
+
+/** struct io_uring_params as the kernel fills it in. [setup.offsets] [setup.features] */
+export function filledParams(profile: KernelProfile, sizes: Sizes, params: SetupParams): IoUringParams {
+  const flags = params.flags ?? 0;
+  const noArray = (flags & IORING_SETUP_NO_SQARRAY) !== 0;
+  return {
+    ...sizes,
+    flags,
+    sqThreadCpu: params.sqThreadCpu ?? 0,
+    sqThreadIdle: params.sqThreadIdle ?? 0,
+    features: profile.features,
+    wqFd: params.wqFd ?? 0,
+    sqOff: {
+      head: WORD.sqHead, tail: WORD.sqTail, ringMask: WORD.sqRingMask, ringEntries: WORD.sqRingEntries,
+      flags: WORD.sqFlags, dropped: WORD.sqDropped, array: noArray ? 0 : arrayOffset(sizes.cqEntries),
+    },
+    cqOff: {
+      head: WORD.cqHead, tail: WORD.cqTail, ringMask: WORD.cqRingMask, ringEntries: WORD.cqRingEntries,
+      overflow: WORD.cqOverflow, cqes: CQES, flags: WORD.cqFlags,
+    },
+  };
+}
+
+const arrayOffset = (cqEntries: number): number => Math.ceil((CQES + cqEntries * CQE.size) / CACHE_LINE) * CACHE_LINE;
+
+/** Memory that the mapping at IORING_OFF_SQ_RING holds. */
+export function ringBytes(sizes: Sizes, flags: number): number {
+  const array = (flags & IORING_SETUP_NO_SQARRAY) !== 0 ? 0 : sizes.sqEntries * 4;
+  return arrayOffset(sizes.cqEntries) + array;
+}
+
+/** A fresh ring: every counter 0, or near a wrap where a test says so. [setup.starts-zero] */
+export function newRing(sizes: Sizes, flags: number, counters: number): RingState {
+  const ring = segment(0n, new Uint8Array(ringBytes(sizes, flags)));
+  const sqes = segment(0n, new Uint8Array(sizes.sqEntries * SQE.size));
+  const { bytes } = ring;
+  store32(bytes, WORD.sqRingMask, sizes.sqEntries - 1);
+  store32(bytes, WORD.cqRingMask, sizes.cqEntries - 1);
+  store32(bytes, WORD.sqRingEntries, sizes.sqEntries);
+  store32(bytes, WORD.cqRingEntries, sizes.cqEntries);
+  for (const word of [WORD.sqHead, WORD.sqTail, WORD.cqHead, WORD.cqTail]) store32(bytes, word, counters);
+  const state = new RingState(flags, sizes.sqEntries, sizes.cqEntries, arrayOffset(sizes.cqEntries), ring, sqes);
+  state.cachedSqHead = counters;
+  state.cachedCqTail = counters;
+  return state;
+}

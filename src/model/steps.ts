@@ -1,0 +1,47 @@
+// The steps that the kernel takes on its own, beside the application's thread: a worker's effect, a
+// worker's completion, late task work, a timer that fires. Whoever schedules the model takes them.
+import type { Machine } from "./machine.ts";
+import type { Request } from "./request.ts";
+import { runTaskWork } from "./task-work.ts";
+import { expireTimer } from "./timeout.ts";
+import { finishWork, startable, startWork, working } from "./worker.ts";
+
+export type StepKind = "effect" | "post" | "task-work" | "expire";
+
+export interface Step {
+  readonly kind: StepKind;
+  /** The request that it is about; 0 for task work. */
+  readonly request: number;
+}
+
+/** Everything that could happen now, in canonical order. Timers: those that may have reached their time. */
+export function enabled(m: Machine): Step[] {
+  const steps: Step[] = [];
+  for (const r of startable(m)) steps.push({ kind: "effect", request: r.id });
+  for (const r of working(m)) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
+  if (m.taskWorks.length > 0) steps.push({ kind: "task-work", request: 0 });
+  for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
+  return steps;
+}
+
+/** Timers that may fire by now, the earliest first. [timeout.never-early] */
+export function dueTimers(m: Machine): Request[] {
+  const due: Request[] = [];
+  if (!m.hasRing) return due;
+  for (const id of m.ring.timeouts) {
+    const r = m.request(id);
+    if (r.earliestNs <= m.untilNs) due.push(r);
+  }
+  return due.sort((a, b) => (a.earliestNs < b.earliestNs ? -1 : a.earliestNs > b.earliestNs ? 1 : 0));
+}
+
+/** Takes one step. What runs beside a call is not inside it: its task work is late. */
+export function take(m: Machine, step: Step): void {
+  const wasIn = m.inCall;
+  m.inCall = false;
+  if (step.kind === "effect") startWork(m, m.request(step.request));
+  else if (step.kind === "post") finishWork(m, m.request(step.request));
+  else if (step.kind === "expire") expireTimer(m, m.request(step.request));
+  else runTaskWork(m);
+  m.inCall = wasIn;
+}

@@ -1,0 +1,170 @@
+// Submission: SQEs become requests. Follows io_uring/io_uring.c (io_submit_sqes, io_get_sqe,
+// io_init_req, io_submit_fail_init, io_submit_state_end).
+import {
+  ECANCELED, EINVAL, EOPNOTSUPP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_ASYNC, IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
+} from "../spec/constants.gen.ts";
+import { decodeSqe, SQE, type Sqe } from "../spec/codec.gen.ts";
+import { OPS } from "../spec/ops.gen.ts";
+import { failDeferred, flushCompletions, setFail } from "./completion.ts";
+import { deferRequest, startDrain } from "./drain.ts";
+import { queueSqe } from "./issue.ts";
+import { WORD } from "./layout.ts";
+import type { Machine } from "./machine.ts";
+import { load32, store32, writable } from "./memory.ts";
+import { operation } from "./operation.ts";
+import { REQ, type Request } from "./request.ts";
+import { queueWork } from "./worker.ts";
+
+const VALID_FLAGS =
+  IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC | IOSQE_BUFFER_SELECT |
+  IOSQE_CQE_SKIP_SUCCESS;
+const LINKS = REQ.LINK | REQ.HARDLINK;
+
+/** io_submit_sqes: how many entries were consumed. [enter.returns-consumed] */
+export function submitSqes(m: Machine, toSubmit: number): number {
+  const ring = m.ring;
+  const tail = load32(ring.ring.bytes, WORD.sqTail);
+  // [sq.tail-clamped] a tail that lies submits at most the whole ring
+  const published = Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
+  const entries = Math.min(toSubmit >>> 0, published);
+  if (entries === 0) return 0;
+  ring.linkHead = 0;
+  let left = entries;
+  while (left > 0) {
+    const sqe = getSqe(m);
+    // [sq.dropped-stops] the head moved past it, and it is not counted
+    if (sqe === undefined) break;
+    const failed = submitSqe(m, sqe);
+    left--;
+    // [submit.prep-error-stops] [submit.submit-all]
+    if (failed && (ring.flags & IORING_SETUP_SUBMIT_ALL) === 0) break;
+  }
+  // [link.unterminated-worker]
+  if (ring.linkHead !== 0) queueFallback(m, m.request(ring.linkHead));
+  ring.linkHead = 0;
+  flushCompletions(m);
+  // [sq.head-once] published once, after everything was read
+  store32(writable(ring.ring), WORD.sqHead, ring.cachedSqHead);
+  return entries - left;
+}
+
+/** io_get_sqe: the next entry, through the array; undefined where its index is out of range. */
+function getSqe(m: Machine): Sqe | undefined {
+  const ring = m.ring;
+  const slot = ring.cachedSqHead & (ring.sqEntries - 1);
+  ring.cachedSqHead = (ring.cachedSqHead + 1) >>> 0;
+  let index = slot;
+  // [sq.no-sqarray]
+  if ((ring.flags & IORING_SETUP_NO_SQARRAY) === 0) {
+    index = load32(ring.ring.bytes, ring.arrayOffset + slot * 4);
+    if (index >= ring.sqEntries) {
+      // [sq.dropped-counts]
+      const bytes = writable(ring.ring);
+      store32(bytes, WORD.sqDropped, (load32(bytes, WORD.sqDropped) + 1) >>> 0);
+      return undefined;
+    }
+  }
+  const { buffer, byteOffset, length } = ring.sqes.bytes;
+  return decodeSqe(new DataView(buffer, byteOffset, length), index * SQE.size);
+}
+
+/** io_init_req: 0, or -errno, which fails the request at submission. */
+function initRequest(m: Machine, r: Request, sqe: Sqe): number {
+  const ring = m.ring;
+  r.opcode = sqe.opcode;
+  r.flags = sqe.flags;
+  // [sq.user-data]
+  r.userData = sqe.userData;
+  r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags };
+  const op = OPS[sqe.opcode];
+  // [submit.invalid-opcode] [submit.invalid-flags]
+  if (op === undefined || !m.profile.opcodes.includes(sqe.opcode)) {
+    r.opcode = 0;
+    return -EINVAL;
+  }
+  if ((sqe.flags & ~VALID_FLAGS) !== 0) return -EINVAL;
+  if ((sqe.flags & IOSQE_BUFFER_SELECT) !== 0 && !op.bufferSelect) return -EOPNOTSUPP;
+  if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) !== 0) ring.drainDisabled = true;
+  if ((sqe.flags & IOSQE_IO_DRAIN) !== 0) {
+    // [drain.disabled-by-skip]
+    if (ring.drainDisabled) return -EOPNOTSUPP;
+    startDrain(m);
+  }
+  // [drain.forces-worker]
+  if (ring.drainActive) r.flags |= REQ.FORCE_ASYNC;
+  if (ring.drainNext && ring.linkHead === 0) {
+    ring.drainNext = false;
+    ring.drainActive = true;
+    r.flags |= REQ.IO_DRAIN | REQ.FORCE_ASYNC;
+  }
+  // [submit.ioprio] [submit.personality]
+  if (!op.ioprio && sqe.ioprio !== 0) return -EINVAL;
+  if (sqe.personality !== 0) return -EINVAL;
+  return operation(sqe.opcode, op.name).prepare(m, r, sqe);
+}
+
+/** io_submit_sqe: true where the request failed and nothing follows it in its chain. */
+function submitSqe(m: Machine, sqe: Sqe): boolean {
+  const ring = m.ring;
+  const r = m.newRequest();
+  const error = initRequest(m, r, sqe);
+  if (error !== 0) return failInit(m, r, error);
+  if (ring.linkHead !== 0) {
+    m.request(ring.linkLast).link = r.id;
+    ring.linkLast = r.id;
+    r.state = "linked";
+    if ((r.flags & LINKS) !== 0) return false;
+    const head = m.request(ring.linkHead);
+    ring.linkHead = 0;
+    head.state = "running";
+    if ((head.flags & (REQ.FORCE_ASYNC | REQ.FAIL)) !== 0) queueFallback(m, head);
+    else queueSqe(m, head);
+  } else if ((r.flags & LINKS) !== 0) {
+    // [link.collects] nothing of a chain runs before its last member was read
+    ring.linkHead = r.id;
+    ring.linkLast = r.id;
+    r.state = "linked";
+  } else if ((r.flags & REQ.FORCE_ASYNC) !== 0) {
+    queueFallback(m, r);
+  } else {
+    queueSqe(m, r);
+  }
+  return false;
+}
+
+/** io_submit_fail_init: a chain is read to its end before it fails. [link.prep-error-cancels-all] [link.prep-error-in-chain-goes-on] */
+function failInit(m: Machine, r: Request, error: number): boolean {
+  const ring = m.ring;
+  setFail(r);
+  r.res = error;
+  const head = ring.linkHead === 0 ? undefined : m.request(ring.linkHead);
+  if (head !== undefined && (head.flags & REQ.FAIL) === 0) {
+    setFail(head);
+    head.res = -ECANCELED;
+  }
+  if (head !== undefined) m.request(ring.linkLast).link = r.id;
+  if ((r.flags & LINKS) === 0) {
+    ring.linkHead = 0;
+    queueFallback(m, head ?? r);
+    return true;
+  }
+  if (head === undefined) ring.linkHead = r.id;
+  ring.linkLast = r.id;
+  r.state = "linked";
+  return false;
+}
+
+/** io_queue_sqe_fallback: a failed chain completes, a drained one waits, any other goes to a worker. */
+function queueFallback(m: Machine, r: Request): void {
+  r.state = "running";
+  if ((r.flags & REQ.FAIL) !== 0) {
+    // [hardlink.prep-error-severs]
+    r.flags = (r.flags & ~REQ.HARDLINK) | REQ.LINK;
+    failDeferred(m, r, r.res);
+  } else if (m.ring.drainActive) {
+    deferRequest(m, r);
+  } else {
+    queueWork(m, r);
+  }
+}

@@ -1,0 +1,75 @@
+// Task work: what the application's own thread does for its requests when it returns to user mode,
+// waits, or is interrupted. Follows io_uring/io_uring.c (io_req_normal_work_add,
+// tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
+import { completeDeferred, failDeferred, flushCompletions } from "./completion.ts";
+import { queueSqe } from "./issue.ts";
+import { runFailLinks } from "./link.ts";
+import type { Machine } from "./machine.ts";
+import { pollTaskWork } from "./poll.ts";
+import { REQ, type Request, type TaskWork } from "./request.ts";
+import { timeoutTaskWork } from "./timeout.ts";
+import { wakeQueue } from "./wake.ts";
+import { queueWork } from "./worker.ts";
+
+export function addTaskWork(m: Machine, r: Request, work: TaskWork): void {
+  r.taskWork = work;
+  if (work !== "free") r.state = "task-work";
+  if (m.taskList.length === 0) m.taskWorks.push("io_uring");
+  m.taskList.push(r.id);
+  if (!m.inCall) m.lateTaskWork = true;
+}
+
+/** fput by the thread: the release of a file that nobody holds any more is task work too. */
+export function releaseFile(m: Machine, file: number): void {
+  if (!m.inCall || m.world.file(file).refs > 1) m.world.put(file, wakeQueue(m));
+  else m.taskWorks.push(file);
+}
+
+/** Runs all of it, and what it adds. */
+export function runTaskWork(m: Machine): void {
+  const wasIn = m.inCall;
+  m.inCall = true;
+  while (m.taskWorks.length > 0) {
+    const works = m.taskWorks;
+    m.taskWorks = [];
+    for (const work of works.reverse()) {
+      if (work === "io_uring") runTaskList(m);
+      else m.world.put(work, wakeQueue(m));
+    }
+  }
+  m.lateTaskWork = false;
+  m.inCall = wasIn;
+}
+
+function runTaskList(m: Machine): void {
+  const list = m.taskList;
+  m.taskList = [];
+  for (const id of list) runOne(m, m.request(id));
+  flushCompletions(m);
+}
+
+/** io_req_task_submit */
+export function submitFromTaskWork(m: Machine, r: Request): void {
+  if ((r.flags & REQ.FORCE_ASYNC) !== 0) queueWork(m, r);
+  else queueSqe(m, r);
+}
+
+function runOne(m: Machine, r: Request): void {
+  switch (r.taskWork) {
+    case "submit":
+      return submitFromTaskWork(m, r);
+    case "cancel":
+      return failDeferred(m, r, r.res);
+    case "complete":
+      return completeDeferred(m, r);
+    case "free":
+      r.flags |= REQ.CQE_SKIP;
+      return completeDeferred(m, r);
+    case "poll":
+      return pollTaskWork(m, r);
+    case "fail-links":
+      return runFailLinks(m, r);
+    case "timeout":
+      return timeoutTaskWork(m, r);
+  }
+}

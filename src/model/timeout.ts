@@ -1,0 +1,183 @@
+// TIMEOUT and TIMEOUT_REMOVE: timers, and timers that a number of completions satisfies. Follows
+// io_uring/timeout.c. A timer knows the earliest moment at which it may fire; firing late is always
+// allowed, firing early never.
+import {
+  ECANCELED, EFAULT, EINVAL, ENOENT, ETIME, IORING_CQE_F_MORE, IORING_LINK_TIMEOUT_UPDATE, IORING_TIMEOUT_ABS,
+  IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_REALTIME,
+  IORING_TIMEOUT_UPDATE,
+} from "../spec/constants.gen.ts";
+import { KERNEL_TIMESPEC } from "../spec/codec.gen.ts";
+import { Unmodelled } from "../kernel.ts";
+import { completeDeferred, postMore, setFail } from "./completion.ts";
+import { load64 } from "./memory.ts";
+import type { Machine } from "./machine.ts";
+import type { Operation } from "./operation.ts";
+import { REQ, type Request } from "./request.ts";
+import { addTaskWork } from "./task-work.ts";
+
+const CLOCKS = IORING_TIMEOUT_BOOTTIME | IORING_TIMEOUT_REALTIME;
+
+/** get_timespec64: nanoseconds, or -errno. [timeout.timespec-negative] tv_nsec past a second is accepted. */
+export function readTimespec(m: Machine, addr: bigint): bigint | number {
+  const bytes = m.memory.read(addr, KERNEL_TIMESPEC.size);
+  if (bytes === undefined) return -EFAULT;
+  const seconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_sec));
+  const nanoseconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_nsec));
+  if (seconds < 0n || nanoseconds < 0n) return -EINVAL;
+  return seconds * 1_000_000_000n + nanoseconds;
+}
+
+const countsNothing = (r: Request): boolean =>
+  r.timeoutOff === 0 || (r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0;
+
+function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
+  const absolute = (flags & IORING_TIMEOUT_ABS) !== 0;
+  r.earliestNs = absolute ? ns : m.nowNs + ns;
+  r.latestNs = absolute ? ns : m.untilNs + ns;
+  r.state = "timing";
+}
+
+/** The completions that count: those posted, without the timeouts among them. */
+const sequence = (m: Machine): number => (m.ring.cachedCqTail - m.ring.cqTimeouts) >>> 0;
+
+function issueTimeout(m: Machine, r: Request): "skip" {
+  const ring = m.ring;
+  let at = ring.timeouts.length;
+  if (!countsNothing(r)) {
+    // [timeout.count-base] relative to what is posted now
+    const tail = sequence(m);
+    r.targetSeq = (tail + r.timeoutOff) >>> 0;
+    ring.lastTimeoutFlush = tail;
+    for (; at > 0; at--) {
+      const before = m.request(ring.timeouts[at - 1] ?? 0);
+      if (countsNothing(before)) continue;
+      if (r.timeoutOff >= (before.targetSeq - tail) >>> 0) break;
+    }
+  }
+  ring.timeouts = [...ring.timeouts.slice(0, at), r.id, ...ring.timeouts.slice(at)];
+  startTimer(m, r, r.prepared.ns ?? 0n, r.prepared.opFlags);
+  return "skip";
+}
+
+function unlist(m: Machine, r: Request): void {
+  m.ring.timeouts = m.ring.timeouts.filter((id) => id !== r.id);
+}
+
+/** io_flush_timeouts: after every posting, the counts that are reached complete with 0. [timeout.count-satisfied] */
+export function flushTimeouts(m: Machine): void {
+  const ring = m.ring;
+  const now = sequence(m);
+  const satisfied: Request[] = [];
+  for (const id of ring.timeouts) {
+    const r = m.request(id);
+    if (countsNothing(r)) break;
+    const needed = (r.targetSeq - ring.lastTimeoutFlush) >>> 0;
+    const got = (now - ring.lastTimeoutFlush) >>> 0;
+    if (got < needed) break;
+    ring.cqTimeouts = (ring.cqTimeouts + 1) >>> 0;
+    satisfied.push(r);
+  }
+  ring.lastTimeoutFlush = now;
+  for (const r of satisfied) {
+    unlist(m, r);
+    r.res = 0;
+    addTaskWork(m, r, "complete");
+  }
+}
+
+/** io_timeout_fn: the timer fires, in an interrupt. [timeout.expiry-etime] [timeout.wakes-waiter] */
+export function expireTimer(m: Machine, r: Request): void {
+  unlist(m, r);
+  m.ring.cqTimeouts = (m.ring.cqTimeouts + 1) >>> 0;
+  if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);
+  r.res = -ETIME;
+  addTaskWork(m, r, "timeout");
+}
+
+/** io_timeout_complete: a multishot timer posts and goes on. [timeout.multishot-repeats] */
+export function timeoutTaskWork(m: Machine, r: Request): void {
+  if ((r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0) {
+    const goesOn = r.timeoutOff === 0 || (r.repeats !== 0 && --r.repeats !== 0);
+    if (goesOn && postMore(m, r, -ETIME, IORING_CQE_F_MORE)) {
+      const list = m.ring.timeouts;
+      m.ring.timeouts = [...list, r.id];
+      startTimer(m, r, r.prepared.ns ?? 0n, r.prepared.opFlags);
+      return;
+    }
+  }
+  completeDeferred(m, r);
+}
+
+/** io_timeout_cancel: takes the first timer that matches off the list; it completes with ECANCELED as task work. */
+export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): boolean {
+  for (const id of m.ring.timeouts) {
+    const r = m.request(id);
+    if (!matches(r)) continue;
+    unlist(m, r);
+    r.res = -ECANCELED;
+    addTaskWork(m, r, "cancel");
+    return true;
+  }
+  return false;
+}
+
+export const timeout: Operation = {
+  prepare(m, r, sqe) {
+    if (sqe.bufIndex !== 0 || sqe.len !== 1 || sqe.spliceFdIn !== 0) return -EINVAL;
+    const flags = sqe.opFlags;
+    const known = IORING_TIMEOUT_ABS | CLOCKS | IORING_TIMEOUT_ETIME_SUCCESS | IORING_TIMEOUT_MULTISHOT;
+    if ((flags & ~known) !== 0) return -EINVAL;
+    if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
+    if ((~flags & (IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS)) === 0) return -EINVAL;
+    const off = Number(BigInt.asUintN(32, sqe.off));
+    r.timeoutOff = off;
+    if (off !== 0) m.ring.offTimeoutUsed = true;
+    r.repeats = (flags & IORING_TIMEOUT_MULTISHOT) !== 0 ? off : 0;
+    const ns = readTimespec(m, sqe.addr);
+    if (typeof ns === "number") return ns;
+    if ((flags & CLOCKS) !== 0 && (flags & IORING_TIMEOUT_ABS) !== 0)
+      throw new Unmodelled("TIMEOUT with an absolute time of a clock other than CLOCK_MONOTONIC");
+    r.prepared = { ...r.prepared, ns };
+    return 0;
+  },
+  issue: issueTimeout,
+};
+
+export const timeoutRemove: Operation = {
+  prepare(m, r, sqe) {
+    if ((r.flags & (REQ.FIXED_FILE | REQ.BUFFER_SELECT)) !== 0) return -EINVAL;
+    if (sqe.bufIndex !== 0 || sqe.len !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
+    const flags = sqe.opFlags;
+    if ((flags & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE)) === 0) return flags === 0 ? 0 : -EINVAL;
+    if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
+    if ((flags & ~(IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE | IORING_TIMEOUT_ABS)) !== 0) return -EINVAL;
+    const ns = readTimespec(m, sqe.off);
+    if (typeof ns === "number") return ns;
+    r.prepared = { ...r.prepared, ns };
+    return 0;
+  },
+  issue(m, r) {
+    const { addr, opFlags, ns } = r.prepared;
+    let found: boolean;
+    if ((opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) found = false;
+    else if ((opFlags & IORING_TIMEOUT_UPDATE) !== 0) found = updateTimeout(m, addr, ns ?? 0n, opFlags);
+    else found = cancelTimeout(m, (t) => t.userData === addr);
+    // [timeout.remove-results]
+    r.res = found ? 0 : -ENOENT;
+    if (!found) setFail(r);
+    return "complete";
+  },
+};
+
+/** [timeout.update] The timer starts anew and counts completions no more. */
+function updateTimeout(m: Machine, userData: bigint, ns: bigint, flags: number): boolean {
+  const id = m.ring.timeouts.find((t) => m.request(t).userData === userData);
+  if (id === undefined) return false;
+  const target = m.request(id);
+  unlist(m, target);
+  target.timeoutOff = 0;
+  target.prepared = { ...target.prepared, ns };
+  m.ring.timeouts = [...m.ring.timeouts, id];
+  startTimer(m, target, ns, flags);
+  return true;
+}

@@ -1,0 +1,142 @@
+// io-wq: requests that a worker thread runs, beside the application's thread. Follows io_uring/io-wq.c
+// and io_uring/io_uring.c (io_wq_submit_work, io_wq_free_work). What a worker does comes in two steps,
+// its effect and its completion, because nothing ties the order of the ones to that of the others.
+import {
+  EAGAIN, EBADF, ECANCELED, EINTR, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
+  IORING_OP_WRITEV,
+} from "../spec/constants.gen.ts";
+import { OPS } from "../spec/ops.gen.ts";
+import { postFromWorker } from "./completion.ts";
+import { assignFile, issue } from "./issue.ts";
+import { chain, findNext } from "./link.ts";
+import type { Machine } from "./machine.ts";
+import { armInternalPoll } from "./poll.ts";
+import { REQ, type Request } from "./request.ts";
+import { addTaskWork } from "./task-work.ts";
+
+/** io_queue_iowq: hands a request to the workers. */
+export function queueWork(m: Machine, r: Request): void {
+  for (const each of chain(m, r)) each.workHash = hashOf(m, each);
+  r.state = "queued";
+  r.workSeq = ++m.workSeq;
+}
+
+/** io_prep_async_work: writes of one regular file are run one at a time, in order. [worker.hashed-writes] */
+function hashOf(m: Machine, r: Request): number {
+  if (r.file === 0 || OPS[r.opcode]?.hashRegFile !== true) return 0;
+  const inode = m.world.inode(m.world.file(r.file).inode);
+  return inode.kind === "file" ? inode.id : 0;
+}
+
+/** Requests in the workers' hands, oldest first. */
+export function working(m: Machine): Request[] {
+  const all: Request[] = [];
+  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") all.push(r);
+  return all.length > 1 ? all.sort((a, b) => a.workSeq - b.workSeq) : all;
+}
+
+/** Requests whose effect may happen now: not behind a hashed one, and not blocked. */
+export function startable(m: Machine): Request[] {
+  const queue = working(m);
+  return queue.filter(
+    (r) =>
+      r.state === "queued" &&
+      !queue.some((other) => other.workHash !== 0 && other.workHash === r.workHash && other.workSeq < r.workSeq) &&
+      !wouldBlock(m, r),
+  );
+}
+
+const READS: readonly number[] = [IORING_OP_READ, IORING_OP_READV];
+const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV];
+
+/** A worker that may block waits inside read(2) or write(2) until it need not, or is interrupted. */
+function wouldBlock(m: Machine, r: Request): boolean {
+  if ((r.flags & (REQ.FORCE_ASYNC | REQ.NOWAIT)) !== 0 || r.workCancelled || r.workInterrupted) return false;
+  const reads = READS.includes(r.opcode);
+  if (!reads && !WRITES.includes(r.opcode)) return false;
+  const id = r.file !== 0 ? r.file : m.world.fds.get(r.prepared.fd);
+  const file = id === undefined ? undefined : m.world.files.get(id);
+  if (file === undefined || m.world.nonblocking(file.id)) return false;
+  const inode = m.world.inode(file.inode);
+  const size = (r.prepared.iov ?? []).reduce((sum, v) => sum + v.len, 0);
+  if (size === 0) return false;
+  if (inode.kind === "pipe") {
+    if (reads) return file.read && inode.buffers.length === 0 && inode.writers > 0;
+    return file.write && inode.readers > 0 && m.world.pipeRoom(inode.id, size) === 0;
+  }
+  if (inode.kind === "eventfd") return reads && size >= 8 && inode.count === 0n;
+  return false;
+}
+
+/** io_wq_submit_work, up to the completion. */
+export function startWork(m: Machine, r: Request): void {
+  r.refs = r.refs === 0 ? 2 : r.refs + 1;
+  if (r.workCancelled) return failWork(m, r, -ECANCELED);
+  if (r.workInterrupted && m.scheduler.choose(m, "worker.cancel-before-start", ["ran", "refused"]) === 1)
+    return failWork(m, r, -ECANCELED);
+  if (!assignFile(m, r)) return failWork(m, r, -EBADF);
+  const op = OPS[r.opcode];
+  const polls = (r.flags & REQ.FORCE_ASYNC) !== 0 && op !== undefined && (op.pollin || op.pollout) &&
+    m.world.pollQueues(r.file).length > 0;
+  const issued = issue(m, r, { nonblock: polls, worker: true });
+  if (issued === "complete") {
+    r.state = "effected";
+    return;
+  }
+  if (issued === "skip") return releaseWork(m, r);
+  if (issued === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return blockWork(m, r, polls);
+  failWork(m, r, issued);
+}
+
+/** It would block: it polls where it can, and else waits in the system call. */
+function blockWork(m: Machine, r: Request, polls: boolean): void {
+  if (polls) {
+    const armed = armInternalPoll(m, r, true);
+    if (armed === "armed") return releaseWork(m, r);
+    const issued = issue(m, r, { nonblock: false, worker: true });
+    if (issued === "complete") {
+      r.state = "effected";
+      return;
+    }
+    if (issued === "skip") return releaseWork(m, r);
+    if (issued !== -EAGAIN) return failWork(m, r, issued);
+  }
+  if (r.workInterrupted) return failWork(m, r, -EINTR);
+  r.refs--;
+  r.state = "queued";
+  r.flags &= ~REQ.FORCE_ASYNC;
+}
+
+/** io_req_task_queue_fail: the thread completes it. */
+function failWork(m: Machine, r: Request, res: number): void {
+  r.res = res;
+  addTaskWork(m, r, "cancel");
+  releaseWork(m, r);
+}
+
+/** io_req_complete_post and io_wq_free_work: the CQE, then the successor on the same worker. */
+export function finishWork(m: Machine, r: Request): void {
+  if (!postFromWorker(m, r)) {
+    // [overflow.worker-hands-over] no room: the thread posts it, or puts it in the backlog
+    addTaskWork(m, r, "complete");
+    return releaseWork(m, r);
+  }
+  r.refs--;
+  r.posted = true;
+  releaseWork(m, r);
+}
+
+/** io_wq_free_work: the worker's reference goes; where it was the last, the successor is run here. */
+function releaseWork(m: Machine, r: Request): void {
+  if (--r.refs > 0) return;
+  const next = (r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0 ? findNext(m, r) : undefined;
+  r.state = "done";
+  r.flags |= REQ.CQE_SKIP;
+  addTaskWork(m, r, "free");
+  if (next !== undefined) {
+    // [link.successor-on-worker]
+    next.state = "queued";
+    next.workSeq = ++m.workSeq;
+  }
+}
+

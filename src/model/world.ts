@@ -1,0 +1,400 @@
+// The model's world outside the ring: descriptors, open files, and the inodes they lead to. Follows
+// fs/pipe.c, fs/eventfd.c and what a regular file does under read(2) and write(2). Sockets, devices,
+// permissions and blocking are not in it: an operation that would block says -EAGAIN.
+import {
+  EAGAIN, EBADF, EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOTDIR, EPIPE, ESPIPE,
+  EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM,
+  O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY, O_RDONLY,
+} from "../spec/constants.gen.ts";
+
+const PAGE = 4096;
+const PIPE_SLOTS = 16;
+const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
+
+/** A page of a pipe: `at` is where its data starts, merging goes on behind its end. */
+interface PipeBuffer {
+  readonly at: number;
+  readonly data: Uint8Array;
+}
+
+export type Inode =
+  | { readonly kind: "file"; readonly id: number; data: Uint8Array }
+  | { readonly kind: "directory"; readonly id: number; readonly entries: Map<string, number> }
+  | { readonly kind: "pipe"; readonly id: number; buffers: readonly PipeBuffer[]; readers: number; writers: number; pollUsage: boolean }
+  | { readonly kind: "eventfd"; readonly id: number; count: bigint; readonly semaphore: boolean }
+  | { readonly kind: "ring"; readonly id: number };
+
+/** struct file: what a descriptor points to. */
+export interface OpenFile {
+  readonly id: number;
+  readonly inode: number;
+  readonly flags: number;
+  readonly read: boolean;
+  readonly write: boolean;
+  pos: number;
+  refs: number;
+}
+
+export interface Waiter {
+  readonly request: number;
+  readonly exclusive: boolean;
+}
+
+/** Called for each wake_up on a wait queue with its key (a poll mask, 0: none). */
+export type Wake = (queue: number, mask: number) => void;
+
+export interface UserBuffers {
+  /** Total length that was asked for. */
+  readonly size: number;
+  /** Up to `size` bytes of the application's memory from `from`; shorter where it faults. */
+  take(from: number, size: number): Uint8Array;
+  /** Stores bytes into the application's memory at `from`; how many were stored before a fault. */
+  put(from: number, bytes: Uint8Array): number;
+}
+
+/** Queues are numbered by inode: readers and writers of a pipe wait apart, an eventfd has one queue. */
+export const readQueue = (inode: number): number => inode * 2;
+export const writeQueue = (inode: number): number => inode * 2 + 1;
+
+const cloneInode = (from: Inode): Inode =>
+  from.kind === "directory" ? { ...from, entries: new Map(from.entries) } : { ...from };
+
+export class World {
+  readonly inodes = new Map<number, Inode>();
+  readonly files = new Map<number, OpenFile>();
+  readonly fds = new Map<number, number>();
+  /** Open files that OPENAT made and whose number no completion has shown yet. */
+  readonly unbound: number[] = [];
+  readonly waiters = new Map<number, readonly Waiter[]>();
+  private nextId = 1;
+
+  constructor() {
+    this.addInode((id) => ({ kind: "directory", id, entries: new Map() }));
+  }
+
+  fork(): World {
+    const copy = Object.create(World.prototype) as World;
+    const fields = {
+      inodes: new Map<number, Inode>(),
+      files: new Map<number, OpenFile>(),
+      fds: new Map(this.fds),
+      unbound: [...this.unbound],
+      waiters: new Map(this.waiters),
+      nextId: this.nextId,
+    };
+    for (const [id, inode] of this.inodes) fields.inodes.set(id, cloneInode(inode));
+    for (const [id, file] of this.files) fields.files.set(id, { ...file });
+    return Object.assign(copy, fields);
+  }
+
+  key(): string {
+    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|`;
+    for (const f of this.files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
+    for (const i of this.inodes.values()) {
+      if (i.kind === "file") text += `f${i.id}:${i.data.length < 5000 ? i.data.join() : i.data.length};`;
+      else if (i.kind === "pipe")
+        text += `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${i.buffers.map((b) => `${b.at}:${b.data.length < 100 ? b.data.join() : b.data.length}`).join("/")};`;
+      else if (i.kind === "eventfd") text += `e${i.id}:${i.count};`;
+      else if (i.kind === "directory") text += `d${i.id}:${[...i.entries].join()};`;
+    }
+    for (const [queue, list] of this.waiters) if (list.length > 0) text += `w${queue}:${list.map((w) => w.request).join()};`;
+    return text;
+  }
+
+  get root(): number {
+    return 1;
+  }
+
+  addInode(make: (id: number) => Inode): Inode {
+    const inode = make(this.nextId++);
+    this.inodes.set(inode.id, inode);
+    return inode;
+  }
+
+  inode(id: number): Inode {
+    const inode = this.inodes.get(id);
+    if (inode === undefined) throw new Error(`model: no inode ${id}`);
+    return inode;
+  }
+
+  file(id: number): OpenFile {
+    const file = this.files.get(id);
+    if (file === undefined) throw new Error(`model: no open file ${id}`);
+    return file;
+  }
+
+  addFile(inode: number, flags: number): OpenFile {
+    const mode = flags & O_ACCMODE;
+    const file: OpenFile = {
+      id: this.nextId++, inode, flags, read: mode !== O_WRONLY, write: mode !== O_RDONLY, pos: 0, refs: 1,
+    };
+    this.files.set(file.id, file);
+    const of = this.inode(inode);
+    if (of.kind === "pipe") {
+      if (file.read) of.readers++;
+      if (file.write) of.writers++;
+    }
+    return file;
+  }
+
+  /** The lowest number that no descriptor has, from `from` on. */
+  freeFd(from: number): number {
+    let fd = from;
+    while (this.fds.has(fd)) fd++;
+    return fd;
+  }
+
+  /** fget: the open file behind a descriptor, with a reference taken; 0 where there is none. */
+  get(fd: number): number {
+    const id = this.fds.get(fd);
+    if (id === undefined) return 0;
+    this.file(id).refs++;
+    return id;
+  }
+
+  /** fput: drops a reference; the last one releases the file, which may wake the other end of a pipe. */
+  put(id: number, wake: Wake): void {
+    const file = this.file(id);
+    if (--file.refs > 0) return;
+    this.files.delete(id);
+    const inode = this.inode(file.inode);
+    if (inode.kind !== "pipe") return;
+    if (file.read) inode.readers--;
+    if (file.write) inode.writers--;
+    if ((inode.readers === 0) !== (inode.writers === 0)) {
+      wake(readQueue(inode.id), 0);
+      wake(writeQueue(inode.id), 0);
+    }
+  }
+
+  /** vfs_poll without arming: what is ready now. */
+  pollMask(id: number): number {
+    const file = this.file(id);
+    const inode = this.inode(file.inode);
+    if (inode.kind === "pipe") {
+      inode.pollUsage = true;
+      let mask = 0;
+      if (file.read) {
+        if (inode.buffers.length > 0) mask |= EPOLLIN | EPOLLRDNORM;
+        if (inode.writers === 0) mask |= EPOLLHUP;
+      }
+      if (file.write) {
+        if (inode.buffers.length < PIPE_SLOTS) mask |= EPOLLOUT | EPOLLWRNORM;
+        if (inode.readers === 0) mask |= EPOLLERR;
+      }
+      return mask;
+    }
+    if (inode.kind === "eventfd") {
+      let mask = 0;
+      if (inode.count > 0n) mask |= EPOLLIN;
+      if (inode.count === EVENTFD_MAX) mask |= EPOLLERR;
+      if (EVENTFD_MAX - 1n > inode.count) mask |= EPOLLOUT;
+      return mask;
+    }
+    return EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM;
+  }
+
+  /** The wait queues that vfs_poll stands a waiter in, in order. Empty: this file has no ->poll. */
+  pollQueues(id: number): readonly number[] {
+    const file = this.file(id);
+    const inode = this.inode(file.inode);
+    if (inode.kind === "eventfd") return [readQueue(inode.id)];
+    if (inode.kind !== "pipe") return [];
+    const queues: number[] = [];
+    if (file.read) queues.push(readQueue(inode.id));
+    if (file.write) queues.push(writeQueue(inode.id));
+    return queues;
+  }
+
+  /** add_wait_queue puts a waiter in front; add_wait_queue_exclusive behind. */
+  addWaiter(queue: number, waiter: Waiter): void {
+    const list = this.waiters.get(queue) ?? [];
+    this.waiters.set(queue, waiter.exclusive ? [...list, waiter] : [waiter, ...list]);
+  }
+
+  removeWaiter(queue: number, request: number): void {
+    const list = this.waiters.get(queue);
+    if (list !== undefined) this.waiters.set(queue, list.filter((w) => w.request !== request));
+  }
+
+  /** read(2) at `pos`, or at the file's own position where undefined. Never blocks: -EAGAIN. */
+  read(id: number, to: UserBuffers, pos: number | undefined, wake: Wake): number {
+    const file = this.file(id);
+    if (!file.read) return -EBADF;
+    const inode = this.inode(file.inode);
+    switch (inode.kind) {
+      case "file": {
+        const from = pos ?? file.pos;
+        const data = inode.data.subarray(Math.min(from, inode.data.length), Math.min(from + to.size, inode.data.length));
+        const stored = to.put(0, data);
+        if (stored === 0 && data.length > 0) return -EFAULT;
+        if (pos === undefined) file.pos = from + stored;
+        return stored;
+      }
+      case "pipe":
+        return this.readPipe(inode, to, wake);
+      case "eventfd": {
+        if (to.size < 8) return -EINVAL;
+        if (inode.count === 0n) return -EAGAIN;
+        const value = inode.semaphore ? 1n : inode.count;
+        inode.count -= value;
+        wake(readQueue(inode.id), EPOLLOUT);
+        const bytes = new Uint8Array(8);
+        new DataView(bytes.buffer).setBigUint64(0, value, true);
+        return to.put(0, bytes) === 8 ? 8 : -EFAULT;
+      }
+      case "directory":
+        return -EISDIR;
+      case "ring":
+        return -EINVAL;
+    }
+  }
+
+  private readPipe(inode: Inode & { kind: "pipe" }, to: UserBuffers, wake: Wake): number {
+    if (to.size === 0) return 0;
+    let done = 0;
+    let wakeWriters = false;
+    let error = 0;
+    while (done < to.size) {
+      const [first, ...rest] = inode.buffers;
+      if (first === undefined) break;
+      const chunk = first.data.subarray(0, to.size - done);
+      if (to.put(done, chunk) < chunk.length) {
+        error = -EFAULT;
+        break;
+      }
+      done += chunk.length;
+      if (chunk.length === first.data.length) {
+        wakeWriters ||= inode.buffers.length === PIPE_SLOTS;
+        inode.buffers = rest;
+      } else {
+        inode.buffers = [{ at: first.at + chunk.length, data: first.data.subarray(chunk.length) }, ...rest];
+      }
+    }
+    if (wakeWriters) wake(writeQueue(inode.id), EPOLLOUT | EPOLLWRNORM);
+    if (done > 0) return done;
+    if (error !== 0) return error;
+    return inode.writers === 0 ? 0 : -EAGAIN;
+  }
+
+  /** write(2) at `pos`, or at the file's own position where undefined. Never blocks: -EAGAIN. */
+  write(id: number, from: UserBuffers, pos: number | undefined, wake: Wake): number {
+    const file = this.file(id);
+    if (!file.write) return -EBADF;
+    const inode = this.inode(file.inode);
+    switch (inode.kind) {
+      case "file": {
+        const at = (file.flags & O_APPEND) !== 0 ? inode.data.length : (pos ?? file.pos);
+        if (from.size === 0) return 0;
+        const data = from.take(0, from.size);
+        if (data.length === 0) return -EFAULT;
+        const grown = new Uint8Array(Math.max(inode.data.length, at + data.length));
+        grown.set(inode.data);
+        grown.set(data, at);
+        inode.data = grown;
+        if (pos === undefined) file.pos = at + data.length;
+        return data.length;
+      }
+      case "pipe":
+        return this.writePipe(inode, from, wake);
+      case "eventfd": {
+        if (from.size < 8) return -EINVAL;
+        const bytes = from.take(0, 8);
+        if (bytes.length < 8) return -EFAULT;
+        const value = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+        if (value === EVENTFD_MAX) return -EINVAL;
+        if (EVENTFD_MAX - inode.count <= value) return -EAGAIN;
+        inode.count += value;
+        wake(readQueue(inode.id), EPOLLIN);
+        return 8;
+      }
+      case "directory":
+        return -EBADF;
+      case "ring":
+        return -EINVAL;
+    }
+  }
+
+  private writePipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wake: Wake): number {
+    if (from.size === 0) return 0;
+    if (inode.readers === 0) {
+      if (inode.pollUsage) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
+      return -EPIPE;
+    }
+    const wasEmpty = inode.buffers.length === 0;
+    const result = this.fillPipe(inode, from, wasEmpty);
+    if (wasEmpty || inode.pollUsage) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
+    return result;
+  }
+
+  private fillPipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wasEmpty: boolean): number {
+    let done = 0;
+    const odd = from.size & (PAGE - 1);
+    const last = inode.buffers[inode.buffers.length - 1];
+    if (odd !== 0 && !wasEmpty && last !== undefined && last.at + last.data.length + odd <= PAGE) {
+      const chunk = from.take(0, odd);
+      if (chunk.length < odd) return -EFAULT;
+      const merged = new Uint8Array(last.data.length + odd);
+      merged.set(last.data);
+      merged.set(chunk, last.data.length);
+      inode.buffers = [...inode.buffers.slice(0, -1), { at: last.at, data: merged }];
+      done = odd;
+    }
+    while (done < from.size) {
+      if (inode.buffers.length >= PIPE_SLOTS) return done > 0 ? done : -EAGAIN;
+      const want = Math.min(PAGE, from.size - done);
+      const chunk = from.take(done, want);
+      if (chunk.length < want) return done > 0 ? done : -EFAULT;
+      inode.buffers = [...inode.buffers, { at: 0, data: chunk.slice() }];
+      done += want;
+    }
+    return done;
+  }
+
+  /** How much of `size` bytes a pipe takes now without waiting. */
+  pipeRoom(id: number, size: number): number {
+    const inode = this.inode(id);
+    if (inode.kind !== "pipe") return size;
+    const last = inode.buffers[inode.buffers.length - 1];
+    const odd = size & (PAGE - 1);
+    const merges = odd !== 0 && last !== undefined && last.at + last.data.length + odd <= PAGE;
+    return Math.min(size, (PIPE_SLOTS - inode.buffers.length) * PAGE + (merges ? odd : 0));
+  }
+
+  /** openat(2) below `dir` (an open file): the new open file's id, or -errno. One path component only. */
+  open(dir: number, path: string, flags: number): number {
+    const at = this.inode(this.file(dir).inode);
+    if (path === "") return -ENOENT;
+    if (at.kind !== "directory") return -ENOTDIR;
+    const found = path === "." ? at.id : at.entries.get(path);
+    if (found === undefined) {
+      if ((flags & O_CREAT) === 0) return -ENOENT;
+      if ((flags & O_DIRECTORY) !== 0) return -EINVAL;
+      const made = this.addInode((id) => ({ kind: "file", id, data: new Uint8Array(0) }));
+      at.entries.set(path, made.id);
+      return this.addFile(made.id, flags).id;
+    }
+    if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0) return -EEXIST;
+    const inode = this.inode(found);
+    if (inode.kind === "directory" && ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_CREAT) !== 0)) return -EISDIR;
+    if (inode.kind !== "directory" && (flags & O_DIRECTORY) !== 0) return -ENOTDIR;
+    if (inode.kind === "file" && (flags & O_TRUNC) !== 0) inode.data = new Uint8Array(0);
+    return this.addFile(found, flags).id;
+  }
+
+  /** Does a blocking read or write of this file return at once, whatever it returns? */
+  nonblocking(id: number): boolean {
+    return (this.file(id).flags & O_NONBLOCK) !== 0;
+  }
+
+  /** lseek(2). */
+  seek(id: number, offset: number, whence: number): number {
+    const file = this.file(id);
+    const inode = this.inode(file.inode);
+    if (inode.kind !== "file") return -ESPIPE;
+    const base = whence === 0 ? 0 : whence === 1 ? file.pos : inode.data.length;
+    if (base + offset < 0) return -EINVAL;
+    file.pos = base + offset;
+    return file.pos;
+  }
+}
