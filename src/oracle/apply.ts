@@ -1,0 +1,203 @@
+// One event of a trace, applied to one candidate: what the application did is done to the model, what
+// it saw is compared. Throws NOT_THIS_RUN where they differ.
+import { enter, leaveCall, register } from "../model/enter.ts";
+import { lookup } from "../model/descriptor.ts";
+import { WORD } from "../model/layout.ts";
+import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
+import { load32, load64, segment, writable } from "../model/memory.ts";
+import { checkSetup, filledParams, newRing } from "../model/setup.ts";
+import { direct } from "../model/system.ts";
+import { enabled, take } from "../model/steps.ts";
+import { wakeQueue } from "../model/wake.ts";
+import { WouldBlockForever, type IoUringParams } from "../kernel.ts";
+import { CQE } from "../spec/codec.gen.ts";
+import { EBADF, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import type {
+  EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
+} from "../program/trace.ts";
+import type { Expected, Guided } from "./guided.ts";
+
+const differ = (): never => {
+  throw NOT_THIS_RUN;
+};
+
+/** Compares io_uring_setup, and opens the ring. */
+export function applySetup(m: Machine, event: SetupEvent): void {
+  const sizes = checkSetup(m.profile, event.entries, event.params, (fd) => (m.world.fds.has(fd) ? "other" : "closed"));
+  if (typeof sizes === "number") return event.result === sizes ? undefined : differ();
+  if (event.result < 0 || event.filled === undefined) return differ();
+  const filled = filledParams(m.profile, sizes, event.params);
+  if (!sameParams(filled, event.filled)) return differ();
+  m.ring = newRing(sizes, event.params.flags ?? 0, event.counters ?? 0);
+  const inode = m.world.addInode((id) => ({ kind: "ring", id }));
+  m.world.fds.set(event.result, m.world.addFile(inode.id, O_RDWR).id);
+}
+
+function sameParams(a: IoUringParams, b: IoUringParams): boolean {
+  const flat = (p: IoUringParams): string =>
+    [p.sqEntries, p.cqEntries, p.flags, p.sqThreadCpu, p.sqThreadIdle, p.features, p.wqFd,
+      p.sqOff.head, p.sqOff.tail, p.sqOff.ringMask, p.sqOff.ringEntries, p.sqOff.flags, p.sqOff.dropped, p.sqOff.array,
+      p.cqOff.head, p.cqOff.tail, p.cqOff.ringMask, p.cqOff.ringEntries, p.cqOff.overflow, p.cqOff.cqes, p.cqOff.flags,
+    ].join();
+  return flat(a) === flat(b);
+}
+
+export function applyAlloc(m: Machine, addr: bigint, size: number): void {
+  m.memory.add(segment(addr, new Uint8Array(size)));
+}
+
+export function applyMemory(m: Machine, event: MemoryEvent): void {
+  if (!m.memory.write(event.addr, event.bytes)) differ();
+}
+
+export function applyStore(m: Machine, event: StoreEvent): void {
+  writable(event.region === "ring" ? m.ring.ring : m.ring.sqes).set(event.bytes, event.at);
+}
+
+/** The completions that a peek shows and the candidate has not posted; undefined where the tail was scribbled on. */
+export function expectedCqes(m: Machine, peek: PeekEvent): Expected {
+  const fresh = (peek.cqTail - m.ring.cachedCqTail) >>> 0;
+  if (fresh > m.ring.cqEntries) return undefined;
+  const expected: Cqe[] = [];
+  for (let i = 0; i < fresh; i++) {
+    const slot = (m.ring.cachedCqTail + i) & (m.ring.cqEntries - 1);
+    const seen = peek.cqes.find((c) => c.slot === slot);
+    if (seen === undefined) return undefined;
+    expected.push({ userData: seen.userData, res: seen.res, flags: seen.flags });
+  }
+  return expected;
+}
+
+/** Goes on until the ring shows what the peek loaded, and compares every word and every CQE of it. */
+export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
+  if (word(m, WORD.cqTail) !== peek.cqTail) guide.finish(m);
+  if (word(m, WORD.cqTail) !== peek.cqTail) differ();
+  for (const seen of peek.cqes) {
+    const at = 64 + seen.slot * CQE.size;
+    const { bytes } = m.ring.ring;
+    if (load64(bytes, at) !== seen.userData || (load32(bytes, at + 8) | 0) !== seen.res || load32(bytes, at + 12) !== seen.flags)
+      differ();
+  }
+  // The flags were loaded after the tail: the backlog may have begun in between.
+  while (word(m, WORD.sqFlags) !== peek.words[WORD.sqFlags >>> 2]) {
+    const steps = enabled(m);
+    const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
+    if (step === undefined) return differ();
+    take(m, step);
+  }
+  for (let i = 0; i < peek.words.length; i++) if (word(m, i * 4) !== peek.words[i]) differ();
+}
+
+const word = (m: Machine, at: number): number => load32(m.ring.ring.bytes, at);
+
+/** io_uring_enter: the model's must return the same. */
+export function applyEnter(m: Machine, event: EnterEvent): void {
+  let result: number;
+  try {
+    result = enter(m, { toSubmit: event.toSubmit, minComplete: event.minComplete, flags: event.flags, arg: event.arg });
+  } catch (error) {
+    if (error instanceof WouldBlockForever) return differ();
+    throw error;
+  }
+  if (result !== event.result) differ();
+}
+
+export function applyRegister(m: Machine, event: RegisterEvent): void {
+  if (register(m, event.opcode, event.arg, event.nrArgs) !== event.result) differ();
+}
+
+/** An ordinary system call: the same result, the same bytes. */
+export function applySystem(m: Machine, event: SystemEvent): void {
+  m.inCall = true;
+  try {
+    perform(m, event);
+    leaveCall(m);
+  } finally {
+    m.inCall = false;
+  }
+}
+
+function perform(m: Machine, event: SystemEvent): void {
+  const { request, result } = event;
+  const { world } = m;
+  switch (request.call) {
+    case "open": {
+      m.scheduler.before(m, () => ({ reads: [], writes: ["directory"] }));
+      const root = world.addFile(world.root, O_RDONLY | O_DIRECTORY);
+      const file = world.open(root.id, request.path, request.flags);
+      world.put(root.id, wakeQueue(m));
+      if (file < 0) return result === file ? undefined : differ();
+      return give(m, result, file);
+    }
+    case "pipe": {
+      const inode = world.addInode((id) => ({ kind: "pipe", id, buffers: [], readers: 0, writers: 0, pollUsage: false }));
+      give(m, result, world.addFile(inode.id, O_RDONLY).id);
+      return give(m, event.second ?? -1, world.addFile(inode.id, O_WRONLY).id);
+    }
+    case "eventfd": {
+      const { count } = request;
+      const inode = world.addInode((id) => ({ kind: "eventfd", id, count: BigInt(count), semaphore: false }));
+      return give(m, result, world.addFile(inode.id, O_RDWR).id);
+    }
+    case "dup":
+      return give(m, result, world.get(request.fd));
+    case "close": {
+      m.scheduler.before(m, () => touching(m, request.fd));
+      const file = owned(m, request.fd);
+      if (file === 0) return result === -EBADF ? undefined : differ();
+      world.fds.delete(request.fd);
+      world.put(file, wakeQueue(m));
+      return result === 0 ? undefined : differ();
+    }
+    default:
+      return transfer(m, event, request);
+  }
+}
+
+type Transfer = Extract<SystemEvent["request"], { call: "read" | "write" | "pread" | "pwrite" }>;
+
+function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
+  m.scheduler.before(m, () => touching(m, request.fd));
+  const file = owned(m, request.fd);
+  if (file === 0) return event.result === -EBADF ? undefined : differ();
+  const pos = request.call === "pread" || request.call === "pwrite" ? request.offset : undefined;
+  if (request.call === "write" || request.call === "pwrite") {
+    const result = m.world.write(file, direct(request.bytes), pos, wakeQueue(m));
+    return result === event.result ? undefined : differ();
+  }
+  const bytes = new Uint8Array(request.size);
+  const result = m.world.read(file, direct(bytes), pos, wakeQueue(m));
+  if (result !== event.result || !same(bytes.subarray(0, Math.max(result, 0)), event.bytes)) differ();
+}
+
+/** The file behind a descriptor that the application itself may use: not the ring's. */
+function owned(m: Machine, fd: number): number {
+  const file = lookup(m, fd);
+  return file !== 0 && m.world.inode(m.world.file(file).inode).kind === "ring" ? 0 : file;
+}
+
+function touching(m: Machine, fd: number): Footprint {
+  const id = m.world.fds.get(fd);
+  const file = id === undefined ? undefined : m.world.files.get(id);
+  const writes = [`fd:${fd}`];
+  if (file !== undefined) writes.push(`inode:${file.inode}`, `file:${file.id}`);
+  return { reads: [], writes };
+}
+
+/** A system call handed out this number: the model's table must have it free. */
+function give(m: Machine, fd: number, file: number): void {
+  if (fd < 0 || m.world.fds.has(fd)) differ();
+  m.world.fds.set(fd, file);
+}
+
+/** The application loaded its own memory. */
+export function applyLook(m: Machine, event: LookEvent): void {
+  m.scheduler.before(m, () => ({ reads: [`mem:${event.addr}`], writes: [] }));
+  if (!same(m.memory.read(event.addr, event.bytes.length) ?? new Uint8Array(0), event.bytes)) differ();
+}
+
+function same(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  if (b === undefined || a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,256 @@
+// The checker: walks the model along a trace, event by event, while it comes in. It holds every state
+// that the kernel can be in by what was seen; where none is left, no run of the model explains the
+// trace. Quick first (only steps that can matter), and from the beginning with every step before it
+// says so.
+import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
+import { enter } from "../model/enter.ts";
+import { Machine } from "../model/machine.ts";
+import { CHOICE_POINTS } from "../model/choices.ts";
+import { Simulation } from "../model/simulate.ts";
+import type { EnterEvent, Observer, PeekEvent, RegisterEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
+import {
+  applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes,
+} from "./apply.ts";
+import { dueCompletions } from "./due.ts";
+import { allowedInstead, describe } from "./explain.ts";
+import type { Guided } from "./guided.ts";
+import { runs, type Survivor } from "./run.ts";
+import type { Choices, Strictness, Verdict } from "./verdict.ts";
+
+type Call = EnterEvent | RegisterEvent | SystemEvent;
+
+const CANDIDATES_MAX = 256;
+
+export interface CheckerOptions {
+  readonly profile: KernelProfile;
+  readonly strictness?: Strictness;
+}
+
+export class Checker implements Observer {
+  private readonly profile: KernelProfile;
+  private readonly events: TraceEvent[] = [];
+  private candidates: Machine[];
+  /** A call whose peek has not come yet. */
+  private held: Call | undefined;
+  private exhaustive = false;
+  private judged = 0;
+  private largest = 1;
+  private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
+  private readonly choices: Choices = {};
+
+  constructor(options: CheckerOptions) {
+    const { profile, strictness = "profile" } = options;
+    this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
+    this.candidates = [this.fresh()];
+    for (const [point, alternatives] of Object.entries(CHOICE_POINTS))
+      this.choices[point] = Object.fromEntries(alternatives.map((a) => [a, 0]));
+  }
+
+  private fresh(): Machine {
+    return new Machine({ profile: this.profile, scheduler: new Simulation() });
+  }
+
+  /** Every state that the kernel may be in. */
+  get states(): readonly Machine[] {
+    return this.candidates;
+  }
+
+  event(event: TraceEvent): void {
+    this.events.push(event);
+    if (this.stopped === undefined) this.judge(event);
+  }
+
+  private judge(event: TraceEvent): void {
+    try {
+      if (!this.step(event) && !this.retry(event)) this.reject(event);
+      else this.judged++;
+    } catch (error) {
+      if (!(error instanceof Unmodelled)) throw error;
+      this.stopped = { verdict: "unknown", unmodelled: error.message };
+    }
+  }
+
+  /** Judges one event; false where no candidate explains it. */
+  private step(event: TraceEvent): boolean {
+    if (event.event === "peek") {
+      const call = this.held;
+      this.held = undefined;
+      return this.window(call, event);
+    }
+    if (this.held !== undefined) {
+      const call = this.held;
+      this.held = undefined;
+      if (!this.advance(undefined, (m, guide) => this.callOf(m, guide, call, call.to))) return false;
+    }
+    switch (event.event) {
+      case "enter":
+      case "register":
+        this.held = event;
+        return true;
+      case "system":
+        if (!this.candidates.some((m) => m.hasRing)) return this.advance(undefined, (m, guide) => this.callOf(m, guide, event, event.to));
+        this.held = event;
+        return true;
+      case "setup":
+        return this.advance(undefined, (m) => applySetup(m, event));
+      case "look":
+        return this.advance(undefined, (m) => applyLook(m, event));
+      case "alloc":
+        for (const m of this.candidates) applyAlloc(m, event.addr, event.size);
+        return true;
+      case "memory":
+        for (const m of this.candidates) applyMemory(m, event);
+        return true;
+      case "store":
+        for (const m of this.candidates) applyStore(m, event);
+        return true;
+    }
+  }
+
+  private callOf(m: Machine, guide: Guided, call: Call, until: bigint): void {
+    m.nowNs = call.from;
+    if (until > m.untilNs) m.untilNs = until;
+    guide.begin(m);
+    if (call.event === "enter") applyEnter(m, call);
+    else if (call.event === "register") applyRegister(m, call);
+    else applySystem(m, call);
+  }
+
+  /** A call, if there was one, and the loads after it, judged together: what they show guides the run. */
+  private window(call: Call | undefined, peek: PeekEvent): boolean {
+    return this.advance(peek, (m, guide) => {
+      if (peek.to > m.untilNs) m.untilNs = peek.to;
+      if (call === undefined) m.nowNs = peek.from;
+      else this.callOf(m, guide, call, peek.to);
+      applyPeek(m, guide, peek);
+    }) && this.keepLive(call);
+  }
+
+  /** [liveness.due] A watchdog ended the wait: candidates in which something was still due are not it. */
+  private keepLive(call: Call | undefined): boolean {
+    if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < 1_000_000_000n) return true;
+    this.candidates = this.candidates.filter((m) => dueCompletions(m, 0n) === 0);
+    return this.candidates.length > 0;
+  }
+
+  /** Every candidate moves; false where none survives. */
+  private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
+    const survivors: Survivor[] = [];
+    for (const candidate of this.candidates) {
+      const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
+      const { survivors: found, incomplete } = runs(candidate, expected, this.exhaustive, move);
+      survivors.push(...found);
+      if (incomplete) this.stopped = { verdict: "unknown" };
+    }
+    const distinct = this.distinct(survivors);
+    if (distinct.length > CANDIDATES_MAX) this.stopped = { verdict: "unknown" };
+    this.largest = Math.max(this.largest, distinct.length);
+    if (distinct.length > 0) this.count(distinct);
+    if (distinct.length === 0) return this.stopped !== undefined;
+    this.candidates = distinct.map((s) => s.machine);
+    return true;
+  }
+
+  private distinct(survivors: readonly Survivor[]): readonly Survivor[] {
+    if (survivors.length < 2) return survivors;
+    const byKey = new Map<string, Survivor>();
+    for (const survivor of survivors) {
+      const key = `${survivor.machine.key()}|${survivor.machine.memoryKey()}`;
+      if (!byKey.has(key)) byKey.set(key, survivor);
+    }
+    return [...byKey.values()];
+  }
+
+  /** Counts what the kernel was seen to choose: only where the trace leaves no doubt. */
+  private count(survivors: readonly Survivor[]): void {
+    const [only] = survivors;
+    if (only === undefined || survivors.length > 1) return;
+    for (const { point, alternatives, index } of only.trail) {
+      const counts = (this.choices[point] ??= {});
+      const name = alternatives[index] ?? "?";
+      const alternative = point === "fd.recycled" && name !== "none" ? "file" : name;
+      counts[alternative] = (counts[alternative] ?? 0) + 1;
+    }
+  }
+
+  /** Before a trace is rejected, it is judged from the beginning with every step that the kernel may take. */
+  private retry(last: TraceEvent): boolean {
+    if (this.exhaustive || !this.candidates.some((m) => m.hasRing)) return false;
+    const before = this.candidates;
+    this.exhaustive = true;
+    this.held = undefined;
+    this.candidates = [this.fresh()];
+    for (const event of this.events) {
+      if (!this.step(event)) {
+        if (event !== last) continue;
+        this.candidates = this.candidates.length > 0 ? this.candidates : before;
+        return false;
+      }
+      if (this.stopped !== undefined) return true;
+    }
+    return true;
+  }
+
+  private reject(event: TraceEvent): void {
+    const at = this.events.length - 1;
+    const call = this.events[at - 1];
+    this.stopped = {
+      verdict: "illegal",
+      at,
+      seen: event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event),
+      allowed: this.candidates.slice(0, 8).map((m) => allowedInstead(m, event, call)),
+    };
+  }
+
+  due(horizonNs: bigint): number {
+    if (this.stopped !== undefined) return 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (const m of this.candidates.slice(0, 4)) least = Math.min(least, this.dueOf(m, horizonNs));
+    return Number.isFinite(least) ? least : 0;
+  }
+
+  private dueOf(m: Machine, horizonNs: bigint): number {
+    try {
+      return dueCompletions(m, horizonNs);
+    } catch (error) {
+      if (!(error instanceof Unmodelled)) throw error;
+      return 0;
+    }
+  }
+
+  /** On every fair run from this state: does this call never return? */
+  wouldBlock(state: Machine, call: EnterEvent): boolean {
+    const f = state.fork();
+    f.scheduler = new Simulation();
+    try {
+      enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg });
+      return false;
+    } catch (error) {
+      if (error instanceof WouldBlockForever) return true;
+      if (error instanceof Unmodelled) return false;
+      throw error;
+    }
+  }
+
+  pending(): number {
+    if (this.stopped !== undefined) return 0;
+    const open = (m: Machine): number => [...m.requests.values()].filter((r) => r.state !== "done").length;
+    return Math.max(...this.candidates.map(open));
+  }
+
+  verdict(): Verdict {
+    return {
+      verdict: "legal",
+      events: this.events.length,
+      judgedEvents: this.judged,
+      choices: this.choices,
+      candidates: this.largest,
+      ...this.stopped,
+    };
+  }
+
+  /** The events so far. */
+  get trace(): readonly TraceEvent[] {
+    return this.events;
+  }
+}

@@ -1,0 +1,51 @@
+// All runs of one move of the model: the move is repeated from its untouched beginning with every
+// script of choices, depth first, and what survives is kept.
+import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
+import { type Expected, Guided, type Taken } from "./guided.ts";
+
+export interface Survivor {
+  readonly machine: Machine;
+  readonly trail: readonly Taken[];
+}
+
+/** Runs tried for one candidate and one event before the oracle gives up. */
+const RUNS_MAX = 3000;
+
+export interface Runs {
+  readonly survivors: readonly Survivor[];
+  /** The limit was reached: more might have survived. */
+  readonly incomplete: boolean;
+}
+
+/** Every way in which `move` can go from `origin` that ends well. `move` throws NOT_THIS_RUN where it does not. */
+export function runs(
+  origin: Machine, expected: Expected, exhaustive: boolean, move: (m: Machine, guide: Guided) => void,
+): Runs {
+  const survivors: Survivor[] = [];
+  const scripts: (readonly number[])[] = [[]];
+  for (let tried = 0; tried < RUNS_MAX; tried++) {
+    const script = scripts.pop();
+    if (script === undefined) return { survivors, incomplete: false };
+    const machine = origin.fork();
+    const guide = new Guided(script, expected, exhaustive);
+    machine.scheduler = guide;
+    if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
+    for (let at = guide.trail.length - 1; at >= script.length; at--) {
+      const taken = guide.trail[at];
+      if (taken === undefined) continue;
+      const prefix = guide.trail.slice(0, at).map((t) => t.index);
+      for (let other = taken.alternatives.length - 1; other > taken.index; other--) scripts.push([...prefix, other]);
+    }
+  }
+  return { survivors, incomplete: true };
+}
+
+function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {
+  try {
+    move(machine, guide);
+    return true;
+  } catch (error) {
+    if (error === NOT_THIS_RUN) return false;
+    throw error;
+  }
+}
