@@ -12,6 +12,7 @@ import { emitCodecFile } from "./generate/codec.ts";
 import { emitConstantsFile } from "./generate/constants.ts";
 import { emitAbiCheck, emitRegisterTable } from "./generate/header.ts";
 import { emitOpsFile } from "./generate/ops.ts";
+import { emitRulesFile, emitRulesPage } from "./generate/rules.ts";
 
 /** Contents of every generated file by path from the root of the checkout. */
 export function generate(spec: Spec): Map<string, string> {
@@ -19,6 +20,8 @@ export function generate(spec: Spec): Map<string, string> {
     ["src/spec/constants.gen.ts", emitConstantsFile(spec)],
     ["src/spec/codec.gen.ts", emitCodecFile(spec)],
     ["src/spec/ops.gen.ts", emitOpsFile(spec)],
+    ["src/spec/rules.gen.ts", emitRulesFile(spec)],
+    ["docs/reference/rules.md", emitRulesPage(spec)],
     ["native/abi-check.gen.h", emitAbiCheck(spec)],
     ["native/register-table.gen.h", emitRegisterTable(spec)],
   ]);

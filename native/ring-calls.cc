@@ -1,0 +1,208 @@
+// The native calls about a ring. Every argument is checked here; refusals of the kernel go back as
+// -errno, misuse as an exception.
+#include <cstring>
+#include <string>
+
+#include "native-function.h"
+#include "ring.h"
+#include "wake.h"
+
+namespace ringspec {
+
+namespace {
+
+napi_value ThrowUnbounded(const Args& args) {
+  args.ThrowState(
+      "this wait has no bound and would block the thread for ever if nothing completes; give it a timeout "
+      "(IORING_ENTER_EXT_ARG with a non-zero ts), or open the kernel with unboundedWaits: true in a "
+      "process that somebody is ready to kill");
+  return nullptr;
+}
+
+/** The four leading arguments of both enter calls. */
+bool ReadEnter(const Call& call, uint32_t* to_submit, uint32_t* min_complete, uint32_t* flags) {
+  return call.args.U32(1, "toSubmit", to_submit) && call.args.U32(2, "minComplete", min_complete) &&
+         call.args.U32(3, "flags", flags);
+}
+
+/** The hot path: enter(ring, toSubmit, minComplete, flags). */
+napi_value Enter(napi_env env, napi_callback_info info) {
+  Call call(env, info, "enter", 4);
+  Ring* ring = call.FindRing();
+  uint32_t to_submit, min_complete, flags;
+  if (ring == nullptr || !ReadEnter(call, &to_submit, &min_complete, &flags)) return nullptr;
+  if (!ring->MayWait(min_complete, flags, 0, 0)) return ThrowUnbounded(call.args);
+  return Int(env, ring->Enter(to_submit, min_complete, flags, 0, 0));
+}
+
+/** enterArg(ring, toSubmit, minComplete, flags, address, size). */
+napi_value EnterArg(napi_env env, napi_callback_info info) {
+  Call call(env, info, "enterArg");
+  Ring* ring = call.FindRing();
+  uint32_t to_submit, min_complete, flags, size;
+  uint64_t address;
+  if (ring == nullptr || !ReadEnter(call, &to_submit, &min_complete, &flags) ||
+      !call.args.Address(4, "arg.addr", &address) || !call.args.U32(5, "arg.size", &size)) {
+    return nullptr;
+  }
+  // With EXT_ARG_REG it is an offset into a registered region, which the kernel checks.
+  bool offset = (flags & kEnterExtArgReg) != 0;
+  if (!offset && address != 0 && !ring->session()->arena.Contains(address, size)) {
+    call.args.ThrowRange("arg must lie in memory of this kernel: " + std::to_string(size) + " bytes at address " +
+                         std::to_string(address) + " do not; use kernel.memory.alloc()");
+    return nullptr;
+  }
+  if (!ring->MayWait(min_complete, flags, address, size)) return ThrowUnbounded(call.args);
+  return Int(env, ring->Enter(to_submit, min_complete, flags, address, size));
+}
+
+const RegisterRule* FindRule(uint32_t opcode) {
+  for (const RegisterRule& rule : kRegisterRules) {
+    if (rule.opcode == opcode) return &rule;
+  }
+  return nullptr;
+}
+
+/** Is the argument what the opcode takes? Else an exception is pending. */
+bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args) {
+  const std::string name = "opcode " + std::to_string(opcode);
+  const RegisterRule* rule = FindRule(opcode);
+  if (rule == nullptr) {
+    // The kernel refuses an opcode that it doesn't know, and faults on one that is newer than our table.
+    if (arg == 0) return true;
+    return call.args.ThrowRange(name + " is not in the specification, so nobody knows how much memory it touches; pass null");
+  }
+  if (!rule->allowed) {
+    return call.args.ThrowRange(name + " is not offered: it would change memory or descriptors that this port holds");
+  }
+  if (arg == 0 || rule->kind == 2) return true;
+  if (rule->kind == 0) return call.args.ThrowRange(name + " takes no argument; pass null");
+  if (number) return call.args.ThrowType(name + " takes an address; pass Region.addr, a bigint");
+  uint64_t size = rule->fixed_bytes + static_cast<uint64_t>(rule->bytes_per_arg) * nr_args;
+  if (ring->session()->arena.Contains(arg, size)) return true;
+  return call.args.ThrowRange(name + " touches " + std::to_string(size) + " bytes at address " + std::to_string(arg) +
+                              ", which is not all memory of this kernel; use kernel.memory.alloc()");
+}
+
+/** register(ring, opcode, arg, nrArgs): arg is null, an address (bigint) or a number. */
+napi_value Register(napi_env env, napi_callback_info info) {
+  Call call(env, info, "register");
+  Ring* ring = call.FindRing();
+  uint32_t opcode, nr_args;
+  if (ring == nullptr || !call.args.U32(1, "opcode", &opcode) || !call.args.U32(3, "nrArgs", &nr_args)) return nullptr;
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, call.values[2], &type);
+  uint64_t arg = 0;
+  if (type == napi_bigint) {
+    if (!call.args.Address(2, "arg", &arg)) return nullptr;
+  } else if (type == napi_number) {
+    int64_t number;
+    if (!call.args.SafeInteger(2, "arg", &number)) return nullptr;
+    arg = static_cast<uint64_t>(number);
+  } else if (type != napi_null) {
+    call.args.ThrowType("arg must be null, an address (bigint) or a number, got " + call.args.Describe(2));
+    return nullptr;
+  }
+  uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
+  if (!CheckRegisterArg(call, ring, plain, type == napi_number, arg, nr_args)) return nullptr;
+  return Int(env, ring->Register(opcode, arg, nr_args));
+}
+
+napi_value Words(napi_env env, const uint32_t* words, size_t count) {
+  napi_value array;
+  napi_create_array_with_length(env, count, &array);
+  for (size_t i = 0; i < count; i++) napi_set_element(env, array, static_cast<uint32_t>(i), Uint(env, words[i]));
+  return array;
+}
+
+/**
+ * setup(kernel, entries, flags, cqEntries, sqThreadCpu, sqThreadIdle, wqFd, resv0, resv1, resv2): -errno, or
+ * [handle, fd, the words of io_uring_params, SQ ring buffer, CQ ring buffer, SQEs buffer].
+ */
+napi_value Setup(napi_env env, napi_callback_info info) {
+  Call call(env, info, "setup");
+  Session* session = call.FindSession();
+  uint32_t entries;
+  io_uring_params params;
+  std::memset(&params, 0, sizeof params);
+  const Args& args = call.args;
+  if (session == nullptr || !args.U32(1, "entries", &entries) || !args.U32(2, "flags", &params.flags) ||
+      !args.U32(3, "cqEntries", &params.cq_entries) || !args.U32(4, "sqThreadCpu", &params.sq_thread_cpu) ||
+      !args.U32(5, "sqThreadIdle", &params.sq_thread_idle) || !args.U32(6, "wqFd", &params.wq_fd) ||
+      !args.U32(7, "resv[0]", &params.resv[0]) || !args.U32(8, "resv[1]", &params.resv[1]) ||
+      !args.U32(9, "resv[2]", &params.resv[2])) {
+    return nullptr;
+  }
+  Ring* ring = nullptr;
+  napi_value sq_buffer = nullptr, cq_buffer = nullptr, sqes_buffer = nullptr;
+  int error = Ring::Setup(session, entries, &params, &ring, &sq_buffer, &cq_buffer, &sqes_buffer);
+  if (error < 0) return Int(env, error);
+  uint32_t words[sizeof params / sizeof(uint32_t)];
+  std::memcpy(words, &params, sizeof words);
+  napi_value parts[] = {Uint(env, ring->handle()), Int(env, ring->fd()), Words(env, words, std::size(words)),
+                        sq_buffer, cq_buffer, sqes_buffer};
+  napi_value result;
+  napi_create_array_with_length(env, std::size(parts), &result);
+  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+/** Idempotent, as is ringDrop: a handle of a closed ring is ignored. */
+napi_value CloseBy(napi_env env, napi_callback_info info, const char* name, bool detach) {
+  Call call(env, info, name);
+  uint32_t handle;
+  if (!call.args.U32(0, "ring handle", &handle)) return nullptr;
+  Ring* ring = call.state->rings.Find(handle);
+  if (ring != nullptr) ring->Close(detach);
+  return nullptr;
+}
+napi_value RingClose(napi_env env, napi_callback_info info) { return CloseBy(env, info, "ringClose", true); }
+napi_value RingDrop(napi_env env, napi_callback_info info) { return CloseBy(env, info, "ringDrop", false); }
+
+/** waitStart(ring, callback): 0 armed (callback comes once), 1 ready now (it won't come), or -errno. */
+napi_value WaitStart(napi_env env, napi_callback_info info) {
+  Call call(env, info, "waitStart");
+  Ring* ring = call.FindRing();
+  napi_value callback;
+  if (ring == nullptr || !call.args.Function(1, "callback", &callback)) return nullptr;
+  if ((ring->LoadCqFlags() & IORING_CQ_EVENTFD_DISABLED) != 0) {
+    call.args.ThrowState("IORING_CQ_EVENTFD_DISABLED is set in the CQ ring's flags, so no wake-up would come; clear it");
+    return nullptr;
+  }
+  int error = 0;
+  Wake* wake = ring->EnsureWake(&error);
+  if (wake == nullptr) return Int(env, error);
+  switch (wake->Start(callback, &error)) {
+    case Wake::Started::kArmed: return Int(env, 0);
+    case Wake::Started::kReady: return Int(env, 1);
+    case Wake::Started::kRefused: return Int(env, error);
+    case Wake::Started::kBusy: break;
+  }
+  call.args.ThrowState("this ring has a wait already; one at a time: await it, or abort it");
+  return nullptr;
+}
+
+/** waitStop(ring): ends a wait without its callback. Idempotent, also where the ring is closed. */
+napi_value WaitStop(napi_env env, napi_callback_info info) {
+  Call call(env, info, "waitStop");
+  uint32_t handle;
+  if (!call.args.U32(0, "ring handle", &handle)) return nullptr;
+  Ring* ring = call.state->rings.Find(handle);
+  if (ring != nullptr && ring->wake() != nullptr) ring->wake()->Stop();
+  return nullptr;
+}
+
+}  // namespace
+
+void ExportRing(Napi::Env env, Napi::Object exports, AddonState* state) {
+  Export(env, exports, "setup", Setup, state);
+  Export(env, exports, "enter", Enter, state);
+  Export(env, exports, "enterArg", EnterArg, state);
+  Export(env, exports, "register", Register, state);
+  Export(env, exports, "ringClose", RingClose, state);
+  Export(env, exports, "ringDrop", RingDrop, state);
+  Export(env, exports, "waitStart", WaitStart, state);
+  Export(env, exports, "waitStop", WaitStop, state);
+}
+
+}  // namespace ringspec

@@ -1,0 +1,72 @@
+// One io_uring: its descriptor, its mappings, its wake-up. No code for any operation: what an SQE says
+// is between JavaScript and the kernel.
+#pragma once
+#include <napi.h>
+
+#include <cstdint>
+
+#include "mapping.h"
+#include "session.h"
+#include "uring.h"
+
+namespace ringspec {
+
+class Wake;
+
+class Ring {
+ public:
+  /** The ring's fd, its words, and what was mapped; -errno where the kernel refuses, nothing is left then. */
+  static int Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, napi_value* sq_buffer,
+                   napi_value* cq_buffer, napi_value* sqes_buffer);
+
+  /** Is a wait that this call would make bounded, as the session demands? */
+  bool MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) const;
+  int Enter(uint32_t to_submit, uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) {
+    used_ = used_ || to_submit != 0;
+    return SysEnter(fd_, to_submit, min_complete, flags, arg, size);
+  }
+  int Register(uint32_t opcode, uint64_t arg, uint32_t nr_args);
+
+  /** Ends the wait, cancels what is pending, lets go of the mappings, closes the descriptor, deletes this. */
+  void Close(bool detach);
+
+  /** The wake-up of this ring, made at first use. nullptr with *error = -errno. */
+  Wake* EnsureWake(int* error);
+  Wake* wake() const { return wake_; }
+  /** At environment exit the wake-up goes first. */
+  void ForgetWake() { wake_ = nullptr; }
+
+  Session* session() const { return session_; }
+  int fd() const { return fd_; }
+  uint32_t handle() const { return handle_; }
+  /** Acquire loads of the kernel's words. */
+  uint32_t LoadCqTail() const { return Load(cq_->address(), params_.cq_off.tail); }
+  uint32_t LoadSqFlags() const { return Load(sq_->address(), params_.sq_off.flags); }
+  uint32_t LoadCqFlags() const { return params_.cq_off.flags == 0 ? 0 : Load(cq_->address(), params_.cq_off.flags); }
+
+ private:
+  Ring(Session* session, int fd, const io_uring_params& params) : session_(session), fd_(fd), params_(params) {}
+  static uint32_t Load(const void* base, uint32_t offset) {
+    auto* word = reinterpret_cast<const uint32_t*>(static_cast<const char*>(base) + offset);
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+  }
+  /** Cancels everything and waits, bounded: true where no request is left that could touch memory. */
+  bool ComeToRest();
+
+  Session* const session_;
+  const int fd_;
+  const io_uring_params params_;
+  uint32_t handle_ = 0;
+  /** With IORING_FEAT_SINGLE_MMAP cq_ == sq_. */
+  Mapping* sq_ = nullptr;
+  Mapping* cq_ = nullptr;
+  Mapping* sqes_ = nullptr;
+  Wake* wake_ = nullptr;
+  /** A request may have been submitted. */
+  bool used_ = false;
+};
+
+/** setup, enter, enterArg, register, ringClose, ringDrop, waitStart, waitStop: in ring-calls.cc. */
+void ExportRing(Napi::Env env, Napi::Object exports, AddonState* state);
+
+}  // namespace ringspec

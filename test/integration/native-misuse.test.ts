@@ -1,0 +1,208 @@
+// Every native call against wrong types, wrong ranges, closed objects and descriptors that are not ours:
+// an error each time, never a crash. A call without a row fails the first test.
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import * as abi from "../../src/spec/constants.gen.ts";
+import { loadAddon } from "../../src/real/addon.ts";
+import type { NativeAddon } from "../../src/real/addon.ts";
+import { realOrSay } from "./real.ts";
+
+type Kind = "kernel" | "ring" | "u32" | "fd" | "integer" | "boolean" | "address" | "path" | "bytes" | "function" | "registerArg";
+type Callable = (...args: unknown[]) => unknown;
+
+const rows: Record<string, readonly Kind[]> = {
+  kernelOpen: ["path", "boolean"],
+  kernelClose: ["kernel"],
+  kernelDrop: ["kernel"],
+  arenaGrow: ["kernel", "integer"],
+  faultAddress: [],
+  memoryStats: [],
+  setup: ["kernel", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u32"],
+  enter: ["ring", "u32", "u32", "u32"],
+  enterArg: ["ring", "u32", "u32", "u32", "address", "u32"],
+  register: ["ring", "u32", "registerArg", "u32"],
+  ringClose: ["ring"],
+  ringDrop: ["ring"],
+  waitStart: ["ring", "function"],
+  waitStop: ["ring"],
+  open: ["kernel", "path", "u32", "u32"],
+  close: ["kernel", "fd"],
+  pipe: ["kernel", "u32"],
+  eventfd: ["kernel", "u32", "u32"],
+  dup: ["kernel", "fd", "u32"],
+  read: ["kernel", "fd", "bytes"],
+  write: ["kernel", "fd", "bytes"],
+  pread: ["kernel", "fd", "bytes", "integer"],
+  pwrite: ["kernel", "fd", "bytes", "integer"],
+  ftruncate: ["kernel", "fd", "integer"],
+  unlink: ["kernel", "path"],
+  lseek: ["kernel", "fd", "integer", "u32"],
+  size: ["kernel", "fd"],
+  adopt: ["kernel", "fd"],
+  disown: ["kernel", "fd"],
+  owns: ["kernel", "fd"],
+};
+
+const hostile: readonly unknown[] = [
+  undefined, null, true, false, "x", "", "a\0b", "/".repeat(5000), Symbol("s"), {}, [], [1], () => 0, 1n, -1n, 2n ** 64n,
+  NaN, Infinity, -Infinity, -1, 1.5, 2 ** 31, 2 ** 32, 2 ** 53, new Uint16Array(4), new DataView(new ArrayBuffer(8)),
+  new ArrayBuffer(8), new Proxy({}, {}), new Date(), Object.create(null),
+];
+
+const integer = (value: unknown, low: number, high: number) => Number.isInteger(value) && Number(value) >= low && Number(value) <= high;
+/** Would the call be right to take this value? */
+const accepts: Record<Kind, (value: unknown) => boolean> = {
+  kernel: () => false,
+  ring: () => false,
+  u32: (value) => integer(value, 0, 2 ** 32 - 1),
+  fd: (value) => integer(value, 0, 2 ** 31 - 1),
+  integer: (value) => integer(value, -(2 ** 53 - 1), 2 ** 53 - 1),
+  boolean: (value) => typeof value === "boolean",
+  address: (value) => typeof value === "bigint" && value >= 0n && value < 2n ** 64n,
+  path: (value) => typeof value === "string" && value !== "" && value.length < 4096 && !value.includes("\0"),
+  bytes: (value) => value instanceof Uint8Array,
+  function: (value) => typeof value === "function",
+  registerArg: (value) => value === null || Number.isSafeInteger(value) || (typeof value === "bigint" && value >= 0n && value < 2n ** 64n),
+};
+/** Closing what is not open is no error: a handle that is a number is ignored. */
+const idempotent = new Set(["kernelClose", "kernelDrop", "ringClose", "ringDrop", "waitStop"]);
+const takesFd = Object.entries(rows).filter(([, kinds]) => kinds[1] === "fd").map(([name]) => name);
+
+let addon: NativeAddon;
+let kernel: number;
+let ring: number;
+let available = false;
+
+beforeAll(() => {
+  // Says why, or fails, where there is no real kernel.
+  realOrSay({ skip: () => undefined as never })?.close();
+  const loaded = loadAddon();
+  if (loaded.addon === undefined) return;
+  addon = loaded.addon;
+  available = true;
+  ({ kernel, ring } = openBoth());
+});
+afterAll(() => {
+  if (available) addon.kernelClose(kernel);
+});
+
+function openBoth(): { kernel: number; ring: number } {
+  const opened = addon.kernelOpen(tmpdir(), false);
+  if (typeof opened === "number") throw new Error(`kernelOpen: ${opened}`);
+  const made = addon.setup(opened[0], 4, 0, 0, 0, 0, 0, 0, 0, 0);
+  if (typeof made === "number") throw new Error(`setup: ${made}`);
+  return { kernel: opened[0], ring: made[0] };
+}
+
+function call(name: string, args: readonly unknown[]): unknown {
+  const native = (addon as unknown as Record<string, Callable>)[name]; // wrong on purpose
+  if (native === undefined) throw new Error(`no native call ${name}`);
+  return native(...args);
+}
+
+function fitting(kind: Kind): unknown {
+  const values: Record<Kind, unknown> = {
+    kernel, ring, u32: 0, fd: 1_000_000, integer: 8, boolean: false, address: 0n, path: "no-such-file", bytes: new Uint8Array(8),
+    function: () => undefined, registerArg: null,
+  };
+  return values[kind];
+}
+
+test("every native call has a row", (context) => {
+  if (!available) return context.skip();
+  expect(Object.keys(addon).sort()).toEqual(Object.keys(rows).sort());
+});
+
+test("a wrong type or range throws, names the call, and says what came", (context) => {
+  if (!available) return context.skip();
+  let refused = 0;
+  for (const [name, kinds] of Object.entries(rows)) {
+    for (const [position, kind] of kinds.entries()) {
+      for (const value of hostile) {
+        if (accepts[kind](value)) continue;
+        const handle = kind === "kernel" || kind === "ring";
+        if (handle && idempotent.has(name) && integer(value, 0, 2 ** 32 - 1)) continue;
+        const args = kinds.map((other, index) => (index === position ? value : fitting(other)));
+        expect(() => call(name, args), `${name}, argument ${position}: ${String(typeof value)}`).toThrow(new RegExp(`^${name}: .{20,}`));
+        refused++;
+      }
+      // Missing from here on.
+      const short = kinds.slice(0, position).map(fitting);
+      expect(() => call(name, short), `${name} with ${position} arguments`).toThrow(new RegExp(`^${name}: `));
+      refused++;
+    }
+  }
+  expect(refused).toBeGreaterThan(1000);
+});
+
+test("a closed kernel and a closed ring are refused by every call, also after their slots are used again", (context) => {
+  if (!available) return context.skip();
+  const gone = openBoth();
+  addon.kernelClose(gone.kernel);
+  const next = openBoth();
+  expect(next.kernel).not.toBe(gone.kernel);
+  expect(next.ring).not.toBe(gone.ring);
+  for (const [name, kinds] of Object.entries(rows)) {
+    if (kinds[0] !== "kernel" && kinds[0] !== "ring") continue;
+    const args = [gone[kinds[0]], ...kinds.slice(1).map(fitting)];
+    if (idempotent.has(name)) expect(call(name, args), name).toBeUndefined();
+    else expect(() => call(name, args), name).toThrow(/is closed; /);
+  }
+  expect(addon.enter(next.ring, 0, 0, 0)).toBe(0);
+  addon.kernelClose(next.kernel);
+});
+
+test("a descriptor that this kernel did not open is refused: 0, 1, 2, Node's own, another kernel's, a ring's, a closed one", (context) => {
+  if (!available) return context.skip();
+  const other = openBoth();
+  const foreign = addon.open(other.kernel, "/dev/null", abi.O_RDWR, 0);
+  expect(foreign).toBeGreaterThan(2);
+  const fds = [...readdirSync("/proc/self/fd").map(Number), foreign, 999_999];
+  const trusted = new Set(["adopt", "disown", "owns"]);
+  for (const name of takesFd.filter((row) => !trusted.has(row))) {
+    const kinds = rows[name] ?? [];
+    for (const fd of fds) {
+      expect(call(name, [kernel, fd, ...kinds.slice(2).map(fitting)]), `${name} of ${fd}`).toBe(-abi.EBADF);
+    }
+  }
+  for (const fd of fds) expect(addon.owns(kernel, fd), `owns ${fd}`).toBe(false);
+  for (const fd of [0, 1, 2, 999_999]) expect(addon.adopt(kernel, fd)).toBe(-abi.EBADF);
+  addon.kernelClose(other.kernel);
+});
+
+test("addresses outside the arena and the fault page are refused, also those that wrap", (context) => {
+  if (!available) return context.skip();
+  const grown = addon.arenaGrow(kernel, 4096);
+  if (typeof grown === "number") throw new Error(`arenaGrow: ${grown}`);
+  const [buffer, start] = grown;
+  const end = start + BigInt(buffer.byteLength);
+  const outside: readonly (readonly [bigint, number])[] = [
+    [1n, 24], [start - 1n, 24], [end - 23n, 24], [end + 1n, 0], [2n ** 64n - 1n, 24], [2n ** 64n - 8n, 2 ** 32 - 1],
+    [start, buffer.byteLength + 1], [addon.faultAddress() + 4096n, 1], [addon.faultAddress() - 1n, 2],
+  ];
+  for (const [addr, size] of outside) {
+    expect(() => addon.enterArg(ring, 0, 0, abi.IORING_ENTER_EXT_ARG, addr, size), `${addr}+${size}`).toThrow(RangeError);
+  }
+  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, end - 16n, 256)).toThrow(/touches 2064 bytes/);
+  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, start, 2 ** 32 - 1)).toThrow(RangeError);
+  expect(() => addon.register(ring, 250, start, 1)).toThrow(/not in the specification/);
+  expect(addon.register(ring, 250, null, 0)).toBe(-abi.EINVAL);
+  // What the port lets through is the kernel's to refuse.
+  expect(addon.enterArg(ring, 0, 1, abi.IORING_ENTER_GETEVENTS | abi.IORING_ENTER_EXT_ARG, addon.faultAddress(), 24)).toBe(-abi.EFAULT);
+});
+
+test("an arena of absurd size is refused", (context) => {
+  if (!available) return context.skip();
+  for (const size of [0, -1, 2 ** 30 + 1, 2 ** 53 - 1]) expect(() => addon.arenaGrow(kernel, size)).toThrow(RangeError);
+});
+
+test("a detached Uint8Array is empty, not a crash", (context) => {
+  if (!available) return context.skip();
+  const fd = addon.open(kernel, "/dev/null", abi.O_RDWR, 0);
+  const bytes = new Uint8Array(8);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  expect(addon.write(kernel, fd, bytes)).toBe(0);
+  expect(addon.pread(kernel, fd, bytes, 0)).toBe(0);
+  addon.close(kernel, fd);
+});
