@@ -6,10 +6,11 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "openat.cached": ["inline", "worker"],
   "worker.cancel-before-start": ["ran", "refused"],
   "cancel.worker": ["pending", "running"],
+  "multishot.room": ["room", "full"],
+  "timeout.satisfied": ["count", "timer"],
   "taskrun.late": ["ran", "after"],
   "fd.recycled": ["none", "file"],
-  "order.before": ["nothing", "effect", "post", "task-work", "expire"],
-  "order.backlog": ["nothing", "effect", "post", "task-work", "expire"],
+  "order.before": ["nothing", "step", "effect", "post", "task-work", "expire"],
   "order.step": ["effect", "post", "task-work", "expire"],
   "wait.end": ["effect", "post", "task-work", "expire", "timeout"],
 };

@@ -17,6 +17,9 @@ export function cqPending(m: Machine): number {
   return (m.ring.cachedCqTail - load32(m.ring.ring.bytes, WORD.cqHead)) >>> 0;
 }
 
+/** No room, or a backlog that comes first: what is posted now goes to the backlog. */
+export const isFull = (m: Machine): boolean => hasBacklog(m) || cqPending(m) >= m.ring.cqEntries;
+
 /** The same by the tail that the application sees. */
 export function cqVisible(m: Machine): number {
   const bytes = m.ring.ring.bytes;
@@ -29,7 +32,7 @@ export function cqVisible(m: Machine): number {
  */
 function refillWindow(m: Machine, flushing: boolean): boolean {
   const ring = m.ring;
-  if (!flushing && ring.overflow.length > 0) return false;
+  if (!flushing && hasBacklog(m)) return false;
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
   // [cq.head-lies] A head that lies makes `pending` larger than the ring: never more than full.
   const queued = Math.min(cqPending(m), ring.cqEntries);
@@ -53,9 +56,11 @@ function fillCqe(m: Machine, cqe: Cqe, flushing = false): boolean {
 }
 
 /** [overflow.backlog] [overflow.flag] */
-function addOverflow(m: Machine, cqe: Cqe): void {
+function addOverflow(m: Machine, r: Request): void {
   const ring = m.ring;
-  if (ring.overflow.length === 0) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  const cqe = { ...cqeOf(r), group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) };
+  ring.backlogged++;
+  if (!hasBacklog(m)) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   ring.overflow = [...ring.overflow, cqe];
 }
 
@@ -75,7 +80,10 @@ function commitCq(m: Machine): void {
   if (m.ring.offTimeoutUsed) flushTimeouts(m);
 }
 
-export const cqeOf = (r: Request): Cqe => ({ userData: r.userData, res: r.res, flags: r.cflags });
+export const cqeOf = (r: Request): Cqe =>
+  r.opened === 0
+    ? { userData: r.userData, res: r.res, flags: r.cflags }
+    : { userData: r.userData, res: r.res, flags: r.cflags, opened: r.opened };
 
 /** Completed: the CQE comes with the next flush of this batch. */
 export function completeDeferred(m: Machine, r: Request): void {
@@ -107,6 +115,9 @@ export function postFromWorker(m: Machine, r: Request): boolean {
 /** A further CQE of a multishot request; false where it would overflow: then the request ends. [multishot.overflow-ends] */
 export function postMore(m: Machine, r: Request, res: number, flags: number): boolean {
   if (m.ring.completing.length > 0) flushNow(m);
+  // Brought about beside the thread, at a time that nothing shows: there may have been no room then.
+  const wasFull = r.floating && m.ring.lastFullNs >= r.sinceNs;
+  if (wasFull && m.scheduler.choose(m, "multishot.room", ["room", "full"]) === 1) return false;
   const cqe = { userData: r.userData, res, flags };
   m.scheduler.beforePost(m, cqe);
   const posted = fillCqe(m, cqe);
@@ -115,19 +126,22 @@ export function postMore(m: Machine, r: Request, res: number, flags: number): bo
 }
 
 /** io_submit_flush_completions: nothing to do where nothing completed. */
-export function flushCompletions(m: Machine): void {
-  if (m.ring.completing.length > 0 || m.ring.cqFlush) flushNow(m);
+export function flushCompletions(m: Machine, splits = false): void {
+  if (m.ring.completing.length > 0 || m.ring.cqFlush) flushNow(m, splits);
 }
 
-function flushNow(m: Machine): void {
+/** `splits`: a batch of task work, which a reschedule may cut in two. [taskrun.batch-splits] */
+function flushNow(m: Machine, splits = false): void {
   const ring = m.ring;
   const batch = ring.completing;
-  const first = batch.map((id) => m.request(id)).find((r) => (r.flags & REQ.CQE_SKIP) === 0);
-  if (first !== undefined) m.scheduler.beforePost(m, cqeOf(first));
+  let first = true;
   // [submit.inline-order] [overflow.backlog]
   for (const id of batch) {
     const r = m.request(id);
-    if ((r.flags & REQ.CQE_SKIP) === 0 && !fillCqe(m, cqeOf(r))) addOverflow(m, cqeOf(r));
+    if ((r.flags & REQ.CQE_SKIP) !== 0) continue;
+    if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
+    first = false;
+    if (!fillCqe(m, cqeOf(r))) addOverflow(m, r);
   }
   commitCq(m);
   ring.completing = [];
@@ -149,16 +163,21 @@ function freeRequest(m: Machine, r: Request): void {
   m.ring.allocated--;
 }
 
+/** Is there a backlog? While there is, nothing is posted past it. */
+export const hasBacklog = (m: Machine): boolean => m.ring.overflow.length > 0 || m.ring.backlogUnknown;
+
 /** __io_cqring_overflow_flush: as much of the backlog as there is room for. [overflow.flush-getevents] [overflow.flush-fills] */
 export function flushOverflow(m: Machine): void {
   const ring = m.ring;
   if (cqPending(m) === ring.cqEntries) return;
-  while (ring.overflow.length > 0) {
-    const [first, ...rest] = ring.overflow;
-    if (first === undefined || !fillCqe(m, first, true)) break;
-    ring.overflow = rest;
+  while (ring.cqWindow > 0 || refillWindow(m, true)) {
+    const at = m.scheduler.nextOfBacklog(m);
+    const next = at === undefined ? undefined : ring.overflow[at];
+    if (next === undefined || !fillCqe(m, next, true)) break;
+    ring.overflow = ring.overflow.filter((entry) => entry !== next);
+    ring.flushed++;
   }
   // [overflow.flag-cleared-empty]
-  if (ring.overflow.length === 0) clearSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  if (!hasBacklog(m)) clearSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   commitCq(m);
 }

@@ -3,25 +3,29 @@
 // number.
 import type { Machine } from "./machine.ts";
 
-/** Results at or below this stand for "the descriptor of open file (UNBOUND - result)". */
-export const UNBOUND = -0x4000_0000;
+/** More descriptors than a process that runs programs ever has open. */
+const FAR = 512;
 
-/** Installs an open file; its number, or the mark of a number that only the kernel knows. */
-export function newDescriptor(m: Machine, file: number): number {
+/** Installs an open file: its number, or undefined where only the kernel knows it yet. */
+export function newDescriptor(m: Machine, file: number): number | undefined {
   if (m.scheduler.choose(m, "fd.number", ["lowest", "unknown"]) === 0) {
     const fd = m.world.freeFd(3);
     m.world.fds.set(fd, file);
     return fd;
   }
   m.world.unbound.push(file);
-  return UNBOUND - file;
+  return undefined;
 }
+
+/** Too large a number to be the lowest free one. */
+export const isFarOff = (m: Machine, fd: number): boolean => fd >= m.world.fds.size + FAR;
 
 /** The open file behind a number, without a reference; 0 where there is none. */
 export function lookup(m: Machine, fd: number): number {
   const file = m.world.fds.get(fd);
   if (file !== undefined) return file;
-  if (fd < 0 || m.world.unbound.length === 0) return 0;
+  // [openat.lowest-number] a new descriptor gets the lowest free number: one that is far off is not it
+  if (fd < 0 || isFarOff(m, fd) || m.world.unbound.length === 0) return 0;
   // The number may be the one that an open under way was given.
   const names = ["none", ...m.world.unbound.map((id) => `file ${id}`)];
   const pick = m.scheduler.choose(m, "fd.recycled", names);

@@ -9,7 +9,7 @@ import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { knowsRegister } from "./profile.ts";
 import { syncCancel } from "./cancel.ts";
-import { cqVisible, flushOverflow } from "./completion.ts";
+import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
@@ -103,7 +103,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [enter.min-complete-clamped] it is compared as a signed number
   const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
   runTaskWork(m);
-  if (ring.overflow.length > 0) flushOverflow(m);
+  if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
   if (cqVisible(m) >= wanted >>> 0) return 0;
   const head = load32(ring.ring.bytes, WORD.cqHead);
@@ -111,7 +111,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   const timeoutsSeen = ring.cqTimeouts;
   const woken = (): boolean => {
     runTaskWork(m);
-    if (ring.overflow.length > 0) flushOverflow(m);
+    if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
     // [timeout.wakes-waiter]
     return reached || m.ring.cqTimeouts !== timeoutsSeen;

@@ -40,8 +40,11 @@ export const openat: Operation = {
     if (dir === 0) res = -EBADF;
     else if (m.world.inode(m.world.file(dir).inode).kind !== "directory") res = -ENOTDIR;
     else res = m.world.open(dir, path, opFlags);
-    if (res > 0) r.res = newDescriptor(m, res);
-    else {
+    if (res > 0) {
+      const fd = newDescriptor(m, res);
+      r.res = fd ?? 0;
+      if (fd === undefined) r.opened = res;
+    } else {
       r.res = res;
       setFail(r);
     }

@@ -1,13 +1,14 @@
 // What a request touches when it takes effect, so that effects which cannot be told apart need not be
 // put in order. Names are of the world's objects; "*" touches everything.
 import {
+  IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_READ,
   IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_WRITE, IORING_OP_WRITEV,
 } from "../spec/constants.gen.ts";
+import { isFarOff } from "./descriptor.ts";
 import type { Footprint, Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
 
-const EVERYTHING: Footprint = { reads: [], writes: ["*"] };
 const NOTHING: Footprint = { reads: [], writes: [] };
 
 /** The objects behind an open file: its inode, and its position where that is used. */
@@ -26,14 +27,23 @@ function userMemory(m: Machine, r: Request): string[] {
   return names;
 }
 
+/** What a request touches: the objects of its operation, and itself and its chain, which a cancel may look for. */
 export function footprint(m: Machine, r: Request): Footprint {
-  const fd = r.file === 0 ? [`fd:${r.prepared.fd}`] : [];
+  const { reads, writes } = operationObjects(m, r);
+  const names = [...reads, `ud:${r.userData}`];
+  for (let next = r.link; next !== 0; next = m.request(next).link) names.push(`ud:${m.request(next).userData}`);
+  return { reads: names, writes };
+}
+
+function operationObjects(m: Machine, r: Request): Footprint {
+  const fd = r.file === 0 ? descriptorObjects(m, r.prepared.fd) : [];
   switch (r.opcode) {
     case IORING_OP_NOP:
     case IORING_OP_FSYNC:
       return fd.length === 0 ? NOTHING : { reads: fd, writes: [] };
     case IORING_OP_TIMEOUT:
-      return NOTHING;
+      // A count is relative to what was posted before.
+      return r.timeoutOff === 0 ? NOTHING : { reads: ["cq"], writes: [] };
     case IORING_OP_READ:
     case IORING_OP_READV:
       return { reads: fd, writes: [...fileObjects(m, r), ...userMemory(m, r)] };
@@ -43,12 +53,34 @@ export function footprint(m: Machine, r: Request): Footprint {
     case IORING_OP_POLL_ADD:
       return { reads: fd, writes: fileObjects(m, r) };
     case IORING_OP_CLOSE:
-      return { reads: [], writes: [`fd:${r.prepared.fd}`, ...fileObjects(m, r)] };
+      return { reads: [], writes: [...descriptorObjects(m, r.prepared.fd), ...fileObjects(m, r)] };
     case IORING_OP_OPENAT:
-      return { reads: fd, writes: ["directory", ...filesByName(m, r)] };
+      return { reads: fd, writes: ["directory", "new descriptor", ...filesByName(m, r)] };
     default:
-      return EVERYTHING;
+      return targets(m, r);
   }
+}
+
+/** A number that is not open may become that of a file that is being opened. */
+function descriptorObjects(m: Machine, fd: number): string[] {
+  return m.world.fds.has(fd) || fd < 0 || isFarOff(m, fd) ? [`fd:${fd}`] : [`fd:${fd}`, "new descriptor"];
+}
+
+/** What a cancel or a removal looks for, wherever it is, and what that waits for. */
+function targets(m: Machine, r: Request): Footprint {
+  const { addr, opFlags, len, fd } = r.prepared;
+  const keys = r.opcode === IORING_OP_ASYNC_CANCEL ? opFlags : 0;
+  const file = m.world.fds.get(fd);
+  const sought = (other: Request): boolean => {
+    if ((keys & IORING_ASYNC_CANCEL_ANY) !== 0) return true;
+    if ((keys & IORING_ASYNC_CANCEL_FD) !== 0 && other.file !== file && other.prepared.fd !== fd) return false;
+    if ((keys & IORING_ASYNC_CANCEL_OP) !== 0 && other.opcode !== (len & 0xff)) return false;
+    return (keys & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)) !== 0 || other.userData === addr;
+  };
+  const writes = [`ud:${addr}`];
+  for (const other of m.requests.values())
+    if (other !== r && sought(other)) writes.push(`ud:${other.userData}`, ...fileObjects(m, other));
+  return { reads: [], writes };
 }
 
 function filesByName(m: Machine, r: Request): string[] {

@@ -11,6 +11,18 @@ export interface Cqe {
   readonly userData: bigint;
   readonly res: number;
   readonly flags: number;
+  /** The result is the number of this open file, which no completion has shown yet. */
+  readonly opened?: number;
+}
+
+/** A completion in the backlog. */
+export interface Backlogged extends Cqe {
+  /**
+   * A worker or a timer brought it about, so its place shows only when it is flushed: behind the first
+   * `from` that ever went to the backlog. Undefined: behind those that are in front of it.
+   */
+  readonly from?: number;
+  readonly group: number;
 }
 
 /** What a step reads or writes: object names such as "inode:3". Two steps conflict where one writes what the other touches. */
@@ -30,6 +42,8 @@ export interface Scheduler {
   before(m: Machine, footprint: () => Footprint): void;
   /** About to post this CQE inside a call: workers may post theirs first. */
   beforePost(m: Machine, cqe: Cqe): void;
+  /** The backlog is being flushed and there is room: which of it comes next; undefined where nothing does. */
+  nextOfBacklog(m: Machine): number | undefined;
   /** A CQE was written to the ring, at `m.ring.cachedCqTail`. False forbids it: this run is not the one looked for. */
   posted(m: Machine, cqe: Cqe): Cqe;
   /** Lets the rest of the kernel go on while the caller waits for `done`. */
@@ -56,7 +70,14 @@ export class RingState {
   cachedCqTail = 0;
   /** CQ slots the kernel believes free without looking at cq.head again (cqe_sentinel - cqe_cached). */
   cqWindow = 0;
-  overflow: readonly Cqe[] = [];
+  overflow: readonly Backlogged[] = [];
+  /** How many completions ever went to the backlog, and how many came out of it. */
+  backlogged = 0;
+  flushed = 0;
+  /** When the CQ was last known to be full: something that happened about then may have found no room. */
+  lastFullNs = -1n;
+  /** A run that follows a trace: the backlog was seen to have begun, with completions nobody has told apart yet. */
+  backlogUnknown = false;
   drainActive = false;
   drainNext = false;
   drainDisabled = false;
@@ -93,6 +114,10 @@ export class RingState {
     copy.cachedCqTail = this.cachedCqTail;
     copy.cqWindow = this.cqWindow;
     copy.overflow = this.overflow;
+    copy.backlogUnknown = this.backlogUnknown;
+    copy.backlogged = this.backlogged;
+    copy.flushed = this.flushed;
+    copy.lastFullNs = this.lastFullNs;
     copy.drainActive = this.drainActive;
     copy.drainNext = this.drainNext;
     copy.drainDisabled = this.drainDisabled;
@@ -111,8 +136,8 @@ export class RingState {
   }
 
   key(): string {
-    const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq}`;
+    const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq}`;
   }
 }
 
@@ -147,6 +172,8 @@ export class Machine {
   lateTaskWork = false;
   /** The thread is inside a call, or a worker or timer is running beside it. */
   inCall = false;
+  /** What `backlogSince` is for things that the step under way brings about; undefined inside a call. */
+  stepBacklog: number | undefined;
   workSeq = 0;
   hashSeq = 0;
   /** The clock: bounds of the moment that the running step happens in. */
@@ -199,7 +226,14 @@ export class Machine {
   key(): string {
     let text = this.state?.key() ?? "";
     for (const request of this.requests.values()) text += `#${request.key()}`;
+    text += `|${this.order((r) => r.workSeq)}|${this.order((r) => r.hashSeq)}`;
     return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.world.key()}`;
+  }
+
+  /** Who came before whom, where only that matters. */
+  private order(by: (r: Request) => number): string {
+    const numbered = [...this.requests.values()].filter((r) => r.state !== "done" && by(r) !== 0);
+    return numbered.sort((a, b) => by(a) - by(b)).map((r) => r.id).join();
   }
 
   /** The same for user memory: a sum over its bytes. */
@@ -207,6 +241,25 @@ export class Machine {
     let sum = 0x811c9dc5;
     for (const { bytes } of this.memory.segments) for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x01000193);
     return sum;
+  }
+
+  /** Does something that may have happened as early as this: late things must not be dated by when they show. */
+  since(ns: bigint, act: () => void): void {
+    const now = this.nowNs;
+    if (ns < now) this.nowNs = ns;
+    act();
+    this.nowNs = now;
+  }
+
+  /** Does something that happens beside the application's thread, though that may be in a call. */
+  beside(r: Request, sinceNs: bigint, act: () => void): void {
+    const wasIn = this.inCall;
+    const wasStep = this.stepBacklog;
+    this.inCall = false;
+    this.stepBacklog = r.backlogSince;
+    this.since(sinceNs, act);
+    this.stepBacklog = wasStep;
+    this.inCall = wasIn;
   }
 
   request(id: number): Request {

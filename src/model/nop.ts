@@ -42,6 +42,8 @@ export const fsync: Operation = {
   prepare(_m, r, sqe) {
     if (sqe.addr !== 0n || sqe.bufIndex !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
     if ((sqe.opFlags & ~IORING_FSYNC_DATASYNC) !== 0) return -EINVAL;
+    // [fsync.offset-negative]
+    if (BigInt.asIntN(64, sqe.off) < 0n) return -EINVAL;
     // [fsync.always-worker]
     r.flags |= REQ.FORCE_ASYNC;
     return 0;

@@ -67,15 +67,16 @@ function execute(m: Machine, r: Request, mask: number): void {
   addTaskWork(m, r, "poll");
 }
 
-/** io_poll_wake. [poll.wake-mask] */
-export function pollWake(m: Machine, r: Request, queue: number, mask: number): void {
-  if (mask !== 0 && (mask & r.pollEvents & ~COMMON) === 0) return;
-  if (r.pollRefs++ !== 0) return;
+/** io_poll_wake: did this waiter take the wake-up? [poll.wake-mask] */
+export function pollWake(m: Machine, r: Request, queue: number, mask: number): boolean {
+  if (mask !== 0 && (mask & r.pollEvents & ~COMMON) === 0) return false;
+  if (r.pollRefs++ !== 0) return true;
   if (mask !== 0 && (r.pollEvents & EPOLLONESHOT) !== 0) {
     m.world.removeWaiter(queue, r.id);
     r.pollQueues = r.pollQueues.filter((q) => q !== queue);
   }
   execute(m, r, mask);
+  return true;
 }
 
 type Checked = "none" | "done" | "again" | "use-result" | "cancelled";

@@ -70,7 +70,11 @@ export class Request {
   file = 0;
   /** Next request of the chain, 0: none. */
   link = 0;
+  /** The open file whose number the completion will show, 0: none. */
+  opened = 0;
   taskWork: TaskWork = "complete";
+  /** It came to where it is at this moment or later: what it does next can't be earlier. */
+  sinceNs = 0n;
   /** References: a worker holds one of its own beside the completion's. 0: not counted. */
   refs = 0;
 
@@ -109,6 +113,13 @@ export class Request {
 
   cancelSeq = -1;
 
+  /** How many completions had gone to the backlog when it was handed to a worker or armed a timer. */
+  backlogSince = 0;
+  /** It was completed beside the application's thread: nothing tells when, before the backlog is flushed. */
+  floating = false;
+  /** The first request of its chain: members of one chain complete in order. */
+  group = 0;
+
   constructor(id: number) {
     this.id = id;
   }
@@ -124,7 +135,9 @@ export class Request {
     copy.prepared = this.prepared;
     copy.file = this.file;
     copy.link = this.link;
+    copy.opened = this.opened;
     copy.taskWork = this.taskWork;
+    copy.sinceNs = this.sinceNs;
     copy.refs = this.refs;
     copy.posted = this.posted;
     copy.pollEvents = this.pollEvents;
@@ -145,11 +158,14 @@ export class Request {
     copy.workCancelled = this.workCancelled;
     copy.workInterrupted = this.workInterrupted;
     copy.cancelSeq = this.cancelSeq;
+    copy.backlogSince = this.backlogSince;
+    copy.floating = this.floating;
+    copy.group = this.group;
     return copy;
   }
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.taskWork},${this.refs},${this.posted ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.repeats},${this.earliestNs},${this.workSeq},${this.workHash},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}`;
   }
 }

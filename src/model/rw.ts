@@ -107,7 +107,8 @@ function checkPriority(ioprio: number): number {
   const level = ioprio & 7;
   switch (ioprio >> 13) {
     case 0:
-      return (ioprio & 0x1fff) !== 0 ? -EINVAL : 0;
+      // [rw.ioprio-level] the bits above the level are hints
+      return level !== 0 ? -EINVAL : 0;
     case 1:
       throw new Unmodelled("ioprio of the real-time class, which asks for a capability");
     case 2:
@@ -138,6 +139,8 @@ const isRegular = (m: Machine, r: Request): boolean => {
   return kind === "file" || kind === "directory";
 };
 
+const isDirectory = (m: Machine, r: Request): boolean => m.world.inode(m.world.file(r.file).inode).kind === "directory";
+
 function position(r: Request): number | undefined | "negative" {
   if (r.prepared.off === CURRENT_POSITION) return undefined;
   const off = BigInt.asIntN(64, r.prepared.off);
@@ -155,6 +158,8 @@ function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
   if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -ENOBUFS;
   const refused = startIo(m, r, false);
   if (refused !== 0) return refused;
+  // [rw.directory-worker]
+  if (how.nonblock && isDirectory(m, r)) return -EAGAIN;
   // [rw.read-inline] does the file system answer without blocking?
   if (how.nonblock && isRegular(m, r) && !completesInline(m, "read")) return -EAGAIN;
   const pos = position(r);
@@ -174,12 +179,28 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   const from = buffers(m, r.prepared.iov ?? []);
   const inode = m.world.inode(m.world.file(r.file).inode);
   // eventfd has no ->write_iter: a caller that must not block is refused even where there is room
-  if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file) && from.size > 0) {
+  if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
   }
-  const res = m.world.write(r.file, from, pos, wakeQueue(m));
+  const res = inode.kind === "eventfd" ? writeEach(m, r) : m.world.write(r.file, from, pos, wakeQueue(m));
   if (res === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return -EAGAIN;
   return res < 0 ? failLater(m, r, res) : finish(r, from.size, res);
+}
+
+/** loop_rw_iter: without ->write_iter every buffer is a write of its own. [rw.loop-each-buffer] */
+function writeEach(m: Machine, r: Request): number {
+  const iov = r.prepared.iov ?? [];
+  if (iov.every((v) => v.len === 0)) return 0;
+  let done = 0;
+  for (const [i, v] of iov.entries()) {
+    // An empty buffer is passed over, except in front.
+    if (v.len === 0 && i > 0) continue;
+    const res = m.world.write(r.file, buffers(m, [v]), undefined, wakeQueue(m));
+    if (res < 0) return done > 0 ? done : res;
+    done += res;
+    if (res !== v.len) break;
+  }
+  return done;
 }
 
 /** kiocb_done of a failed write: the completion is task work. [rw.write-error-task-work] */

@@ -36,6 +36,10 @@ export class Simulation implements Scheduler {
     // As above.
   }
 
+  nextOfBacklog(m: Machine): number | undefined {
+    return m.ring.overflow.length > 0 ? 0 : undefined;
+  }
+
   posted(_m: Machine, cqe: Cqe): Cqe {
     return cqe;
   }

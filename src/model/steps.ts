@@ -37,11 +37,8 @@ export function dueTimers(m: Machine): Request[] {
 
 /** Takes one step. What runs beside a call is not inside it: its task work is late. */
 export function take(m: Machine, step: Step): void {
-  const wasIn = m.inCall;
-  m.inCall = false;
-  if (step.kind === "effect") startWork(m, m.request(step.request));
-  else if (step.kind === "post") finishWork(m, m.request(step.request));
-  else if (step.kind === "expire") expireTimer(m, m.request(step.request));
-  else runTaskWork(m);
-  m.inCall = wasIn;
+  if (step.kind === "task-work") return runTaskWork(m);
+  const r = m.request(step.request);
+  if (step.kind === "expire") m.beside(r, r.earliestNs, () => expireTimer(m, r));
+  else m.beside(r, r.sinceNs, () => (step.kind === "effect" ? startWork(m, r) : finishWork(m, r)));
 }

@@ -4,7 +4,7 @@ import { EBADF, EINVAL, EISDIR, ENOENT, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDW
 import { Unmodelled } from "../kernel.ts";
 import type { Machine } from "./machine.ts";
 import { runTaskWork } from "./task-work.ts";
-import { pollWake } from "./poll.ts";
+import { wakeIn } from "./wake.ts";
 import type { UserBuffers, Wake, World } from "./world.ts";
 
 const EFD_SEMAPHORE = 1;
@@ -33,13 +33,9 @@ export class ModelSystem implements System {
     this.settle = settle;
   }
 
-  private readonly wake: Wake = (queue, mask) => {
-    for (const waiter of this.world.waiters.get(queue) ?? []) {
-      const owner = this.machines.find((m) => m.requests.has(waiter.request));
-      const request = owner?.requests.get(waiter.request);
-      if (owner !== undefined && request !== undefined) pollWake(owner, request, queue, mask);
-    }
-  };
+  private get wake(): Wake {
+    return wakeIn(this.world, (id) => this.machines.find((m) => m.requests.has(id)));
+  }
 
   /** The end of a system call: task work runs, the workers go on. */
   private done(result: number): number {

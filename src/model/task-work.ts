@@ -13,16 +13,27 @@ import { queueWork } from "./worker.ts";
 
 export function addTaskWork(m: Machine, r: Request, work: TaskWork): void {
   r.taskWork = work;
+  r.sinceNs = m.nowNs;
   if (work !== "free") r.state = "task-work";
   if (m.taskList.length === 0) m.taskWorks.push("io_uring");
   m.taskList.push(r.id);
-  if (!m.inCall) m.lateTaskWork = true;
+  if (m.inCall) return;
+  m.lateTaskWork = true;
+  r.floating = true;
+  if (m.stepBacklog !== undefined) r.backlogSince = m.stepBacklog;
 }
 
 /** fput by the thread: the release of a file that nobody holds any more is task work too. */
 export function releaseFile(m: Machine, file: number): void {
-  if (!m.inCall || m.world.file(file).refs > 1) m.world.put(file, wakeQueue(m));
+  if (!m.inCall || m.world.file(file).refs > 1) dropFile(m, file);
   else m.taskWorks.push(file);
+}
+
+/** The last reference releases the file: the other end of a pipe sees it. */
+function dropFile(m: Machine, file: number): void {
+  const { refs, inode } = m.world.file(file);
+  if (refs === 1 && m.inCall) m.scheduler.before(m, () => ({ reads: [], writes: [`inode:${inode}`] }));
+  m.world.put(file, wakeQueue(m));
 }
 
 /** Runs all of it, and what it adds. */
@@ -34,7 +45,7 @@ export function runTaskWork(m: Machine): void {
     m.taskWorks = [];
     for (const work of works.reverse()) {
       if (work === "io_uring") runTaskList(m);
-      else m.world.put(work, wakeQueue(m));
+      else dropFile(m, work);
     }
   }
   m.lateTaskWork = false;
@@ -44,8 +55,11 @@ export function runTaskWork(m: Machine): void {
 function runTaskList(m: Machine): void {
   const list = m.taskList;
   m.taskList = [];
-  for (const id of list) runOne(m, m.request(id));
-  flushCompletions(m);
+  for (const id of list) {
+    const r = m.request(id);
+    m.since(r.sinceNs, () => runOne(m, r));
+  }
+  flushCompletions(m, true);
 }
 
 /** io_req_task_submit */

@@ -35,6 +35,7 @@ function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
   r.earliestNs = absolute ? ns : m.nowNs + ns;
   r.latestNs = absolute ? ns : m.untilNs + ns;
   r.state = "timing";
+  r.backlogSince = m.stepBacklog ?? m.ring.backlogged;
 }
 
 /** The completions that count: those posted, without the timeouts among them. */
@@ -68,16 +69,23 @@ export function flushTimeouts(m: Machine): void {
   const ring = m.ring;
   const now = sequence(m);
   const satisfied: Request[] = [];
+  const expired: Request[] = [];
   for (const id of ring.timeouts) {
     const r = m.request(id);
     if (countsNothing(r)) break;
     const needed = (r.targetSeq - ring.lastTimeoutFlush) >>> 0;
     const got = (now - ring.lastTimeoutFlush) >>> 0;
     if (got < needed) break;
+    // [timeout.count-or-timer] whichever came first: the timer may have fired a moment before
+    if (r.earliestNs <= m.untilNs && m.scheduler.choose(m, "timeout.satisfied", ["count", "timer"]) === 1) {
+      expired.push(r);
+      continue;
+    }
     ring.cqTimeouts = (ring.cqTimeouts + 1) >>> 0;
     satisfied.push(r);
   }
   ring.lastTimeoutFlush = now;
+  for (const r of expired) m.beside(r, r.earliestNs, () => expireTimer(m, r));
   for (const r of satisfied) {
     unlist(m, r);
     r.res = 0;
@@ -159,8 +167,10 @@ export const timeoutRemove: Operation = {
   issue(m, r) {
     const { addr, opFlags, ns } = r.prepared;
     let found: boolean;
-    if ((opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) found = false;
-    else if ((opFlags & IORING_TIMEOUT_UPDATE) !== 0) found = updateTimeout(m, addr, ns ?? 0n, opFlags);
+    const updates = (opFlags & IORING_TIMEOUT_UPDATE) !== 0;
+    // Of link timeouts, which this part of the model has not, none can be found; the flag alone removes.
+    if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) found = false;
+    else if (updates) found = updateTimeout(m, addr, ns ?? 0n, opFlags);
     else found = cancelTimeout(m, (t) => t.userData === addr);
     // [timeout.remove-results]
     r.res = found ? 0 : -ENOENT;

@@ -16,9 +16,14 @@ import { addTaskWork } from "./task-work.ts";
 
 /** io_queue_iowq: hands a request to the workers. */
 export function queueWork(m: Machine, r: Request): void {
-  for (const each of chain(m, r)) each.workHash = hashOf(m, each);
+  for (const each of chain(m, r)) {
+    each.workHash = hashOf(m, each);
+    each.group = r.id;
+  }
+  r.backlogSince = m.stepBacklog ?? m.ring.backlogged;
   r.state = "queued";
   r.workSeq = ++m.workSeq;
+  r.sinceNs = m.nowNs;
 }
 
 /** io_prep_async_work: writes of one regular file are run one at a time, in order. [worker.hashed-writes] */
@@ -137,6 +142,8 @@ function releaseWork(m: Machine, r: Request): void {
     // [link.successor-on-worker]
     next.state = "queued";
     next.workSeq = ++m.workSeq;
+    next.sinceNs = m.nowNs;
+    next.backlogSince = r.backlogSince;
   }
 }
 

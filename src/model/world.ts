@@ -244,7 +244,7 @@ export class World {
         return to.put(0, bytes) === 8 ? 8 : -EFAULT;
       }
       case "directory":
-        return -EISDIR;
+        return to.size === 0 ? 0 : -EISDIR;
       case "ring":
         return -EINVAL;
     }
@@ -298,7 +298,7 @@ export class World {
       case "pipe":
         return this.writePipe(inode, from, wake);
       case "eventfd": {
-        if (from.size < 8) return -EINVAL;
+        if (from.size !== 8) return -EINVAL;
         const bytes = from.take(0, 8);
         if (bytes.length < 8) return -EFAULT;
         const value = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);

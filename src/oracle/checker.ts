@@ -13,8 +13,8 @@ import {
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import type { Guided } from "./guided.ts";
-import { runs, type Survivor } from "./run.ts";
+import type { Effort, Guided } from "./guided.ts";
+import { runs, RUNS_MAX, TRACE_RUNS_MAX, type Survivor } from "./run.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent;
@@ -32,8 +32,10 @@ export class Checker implements Observer {
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
   private held: Call | undefined;
-  private exhaustive = false;
+  private effort: Effort = 0;
   private judged = 0;
+  /** Runs that were tried where there was more than one way. */
+  private tried = 0;
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
   private readonly choices: Choices = {};
@@ -138,12 +140,14 @@ export class Checker implements Observer {
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
-      const { survivors: found, incomplete } = runs(candidate, expected, this.exhaustive, move);
+      const most = Math.min(RUNS_MAX, TRACE_RUNS_MAX - this.tried);
+      const { survivors: found, incomplete, tried } = runs(candidate, expected, this.effort, move, most);
       survivors.push(...found);
-      if (incomplete) this.stopped = { verdict: "unknown" };
+      this.tried += tried > 1 ? tried : 0;
+      if (incomplete) this.stopped = { verdict: "unknown", limit: `more than ${most} runs at event ${this.events.length - 1}` };
     }
     const distinct = this.distinct(survivors);
-    if (distinct.length > CANDIDATES_MAX) this.stopped = { verdict: "unknown" };
+    if (distinct.length > CANDIDATES_MAX) this.stopped = { verdict: "unknown", limit: `${distinct.length} candidates at event ${this.events.length - 1}` };
     this.largest = Math.max(this.largest, distinct.length);
     if (distinct.length > 0) this.count(distinct);
     if (distinct.length === 0) return this.stopped !== undefined;
@@ -173,20 +177,24 @@ export class Checker implements Observer {
     }
   }
 
-  /** Before a trace is rejected, it is judged from the beginning with every step that the kernel may take. */
+  /** Before a trace is rejected, it is judged from the beginning with more of the steps that the kernel may take. */
   private retry(last: TraceEvent): boolean {
-    if (this.exhaustive || !this.candidates.some((m) => m.hasRing)) return false;
-    const before = this.candidates;
-    this.exhaustive = true;
-    this.held = undefined;
-    this.candidates = [this.fresh()];
+    while (this.effort < 2 && this.candidates.some((m) => m.hasRing)) {
+      const before = this.candidates;
+      this.effort = this.effort === 0 ? 1 : 2;
+      this.held = undefined;
+      this.candidates = [this.fresh()];
+      if (this.repeat(last)) return true;
+      if (this.candidates.length === 0) this.candidates = before;
+    }
+    return false;
+  }
+
+  private repeat(last: TraceEvent): boolean {
     for (const event of this.events) {
-      if (!this.step(event)) {
-        if (event !== last) continue;
-        this.candidates = this.candidates.length > 0 ? this.candidates : before;
-        return false;
-      }
+      if (!this.step(event)) return false;
       if (this.stopped !== undefined) return true;
+      if (event === last) return true;
     }
     return true;
   }

@@ -1,7 +1,7 @@
 // Words for what was seen and for what the model would have done instead.
 import { Unmodelled, WouldBlockForever } from "../kernel.ts";
 import { WORD } from "../model/layout.ts";
-import { enter } from "../model/enter.ts";
+import { enter, register } from "../model/enter.ts";
 import type { Machine } from "../model/machine.ts";
 import { load32, load64 } from "../model/memory.ts";
 import { Simulation } from "../model/simulate.ts";
@@ -47,6 +47,7 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
       const { toSubmit, minComplete, flags, arg } = call;
       text = `io_uring_enter = ${result(enter(f, { toSubmit, minComplete, flags, arg }))}, `;
     }
+    if (event.event === "peek" && call?.event === "register") text = `io_uring_register = ${result(register(f, call.opcode, call.arg, call.nrArgs))}, `;
     const atOnce = f.hasRing ? newCqes(f, tail) : [];
     if (f.hasRing) simulation.settle(f);
     const later = f.hasRing ? newCqes(f, tail).slice(atOnce.length) : [];

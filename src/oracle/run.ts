@@ -1,43 +1,46 @@
 // All runs of one move of the model: the move is repeated from its untouched beginning with every
 // script of choices, depth first, and what survives is kept.
 import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
-import { type Expected, Guided, type Taken } from "./guided.ts";
+import { type Effort, type Expected, Guided, type Taken } from "./guided.ts";
 
 export interface Survivor {
   readonly machine: Machine;
   readonly trail: readonly Taken[];
 }
 
-/** Runs tried for one candidate and one event before the oracle gives up. */
-const RUNS_MAX = 3000;
+/** Runs tried for one candidate and one event, and for a whole trace, before the oracle gives up. */
+export const RUNS_MAX = 2000;
+export const TRACE_RUNS_MAX = 12_000;
 
 export interface Runs {
   readonly survivors: readonly Survivor[];
   /** The limit was reached: more might have survived. */
   readonly incomplete: boolean;
+  readonly tried: number;
 }
 
 /** Every way in which `move` can go from `origin` that ends well. `move` throws NOT_THIS_RUN where it does not. */
 export function runs(
-  origin: Machine, expected: Expected, exhaustive: boolean, move: (m: Machine, guide: Guided) => void,
+  origin: Machine, expected: Expected, effort: Effort, move: (m: Machine, guide: Guided) => void,
+  most = RUNS_MAX,
 ): Runs {
   const survivors: Survivor[] = [];
   const scripts: (readonly number[])[] = [[]];
-  for (let tried = 0; tried < RUNS_MAX; tried++) {
+  for (let tried = 0; tried < most; tried++) {
     const script = scripts.pop();
-    if (script === undefined) return { survivors, incomplete: false };
+    if (script === undefined) return { survivors, incomplete: false, tried };
     const machine = origin.fork();
-    const guide = new Guided(script, expected, exhaustive);
+    const guide = new Guided(script, expected, effort);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
     for (let at = guide.trail.length - 1; at >= script.length; at--) {
       const taken = guide.trail[at];
-      if (taken === undefined) continue;
+      if (taken === undefined || (taken.lazy === true && !guide.lateNeeded)) continue;
       const prefix = guide.trail.slice(0, at).map((t) => t.index);
       for (let other = taken.alternatives.length - 1; other > taken.index; other--) scripts.push([...prefix, other]);
     }
   }
-  return { survivors, incomplete: true };
+  return { survivors, incomplete: true, tried: most };
 }
 
 function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {

@@ -13,6 +13,8 @@ export interface Verdict {
   /** Events of the trace, and how many of them were judged. */
   readonly events: number;
   readonly judgedEvents: number;
+  /** unknown: which limit was reached. */
+  readonly limit?: string;
   /** Judging stopped where the rules say nothing: why. */
   readonly unspecified?: string;
   /** Judging stopped where the model does not go yet: what. */

@@ -186,6 +186,7 @@ class Run {
       case "write":
       case "read":
       case "close":
+        this.peek();
         this.world.call(operation, this.books.opened);
         return this.peek();
       case "store": {
@@ -266,6 +267,8 @@ class Run {
   }
 
   private enter(ring: Ring, call: Pick<EnterEvent, "toSubmit" | "minComplete" | "flags" | "arg" | "watchdog">): void {
+    // What came since the last look came before this call.
+    this.peek();
     const from = this.now();
     const result = ring.enter(call.toSubmit, call.minComplete, call.flags, call.arg);
     const to = this.now();
@@ -278,8 +281,10 @@ class Run {
   /** Takes CQEs out: each is shown by a peek before the head moves past it. */
   private reap(ring: Ring, cq: CompletionQueue, max: number): void {
     this.peek();
+    // Only what this peek showed: a completion that came since is for the next one.
+    const most = Math.min(max, this.visible(ring), ring.params.cqEntries);
     let taken = 0;
-    while (taken < max && taken < ring.params.cqEntries && cq.peek() >= 0) {
+    while (taken < most && cq.peek() >= 0) {
       cq.advance();
       taken++;
     }
@@ -327,6 +332,7 @@ class Run {
       this.reap(ring, cq, ring.params.cqEntries);
       if ((this.options.observer?.due(HORIZON_NS) ?? 0) > 0) continue;
       if ((this.options.observer?.pending() ?? 0) === 0 && round > 0) return;
+      this.peek();
       const from = this.now();
       const result = ring.register(IORING_REGISTER_SYNC_CANCEL, arg.addr, 1);
       this.record({

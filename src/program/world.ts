@@ -94,6 +94,7 @@ export class ProgramWorld {
   /** Executes an ordinary operation of the program. */
   call(operation: Operation & { op: "write" | "read" | "close" }, opened: readonly number[]): void {
     const fd = this.fd(operation.fd, opened);
+    if (fd < 0) return;
     if (operation.op === "close") this.system({ call: "close", fd });
     else if (operation.op === "read") this.system({ call: "read", fd, size: operation.bytes });
     else this.system({ call: "write", fd, bytes: new Uint8Array(operation.bytes).fill(operation.fill) });

@@ -37,8 +37,15 @@ export function probeProfile(kernel: Kernel): KernelProfile {
   return { release: release(), version: [major, minor], ...known, file };
 }
 
+/**
+ * The first ring of a thread decides how many bounded workers all its rings have, ever: the smaller of
+ * its entries and four a processor (io_uring/tctx.c io_init_wq_offload()). A small one would let one
+ * request that blocks hold up every other.
+ */
+const FIRST_RING_ENTRIES = 256;
+
 function probeFacts(kernel: Kernel): KernelFacts {
-  const ring = kernel.setup(1);
+  const ring = kernel.setup(FIRST_RING_ENTRIES);
   try {
     return { features: ring.params.features, setupFlags: probeSetupFlags(kernel, ring), opcodes: probeOpcodes(kernel, ring) };
   } finally {

@@ -5,8 +5,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { ConstantFile, OpSource, RegisterArgFile, StructFile } from "./schema.ts";
-import type { OpSourceRecord, RegisterArgRecord, StructRecord } from "./schema.ts";
+import { CHAPTERS, ConstantFile, OpSource, RegisterArgFile, RuleFile, StructFile } from "./schema.ts";
+import type { OpSourceRecord, RegisterArgRecord, RuleFileRecord, RuleRecord, StructRecord } from "./schema.ts";
 import {
   type Constant,
   type Group,
@@ -15,6 +15,7 @@ import {
   checkGroup,
   checkOps,
   checkRegisterArgs,
+  checkRules,
   checkStructs,
   resolveConstant,
 } from "./validate.ts";
@@ -22,13 +23,17 @@ import {
 export type { Constant, Group } from "./validate.ts";
 export { compareSince } from "./validate.ts";
 
-/** The whole of spec/abi and spec/op, checked. */
+/** The whole of spec/abi, spec/op and spec/rule, checked. */
 export interface Spec {
   readonly groups: readonly Group[];
   readonly structs: readonly StructRecord[];
   readonly registerArgs: readonly RegisterArgRecord[];
   /** By number. */
   readonly ops: readonly OpSourceRecord[];
+  /** In the order of CHAPTERS. */
+  readonly chapters: readonly RuleFileRecord[];
+  /** The rules of all chapters. */
+  readonly rules: readonly RuleRecord[];
 }
 
 /** The specification contradicts itself; `faults` has one line for each: file, record, reason. */
@@ -52,10 +57,10 @@ export function specRoot(): string {
   }
 }
 
-/** Every JSON file of spec/abi and spec/op under `root`, parsed but not yet checked. */
+/** Every JSON file of spec/abi, spec/op and spec/rule under `root`, parsed but not yet checked. */
 export function readSpecFiles(root: string = specRoot()): Map<string, unknown> {
   const files = new Map<string, unknown>();
-  for (const folder of ["spec/abi", "spec/op"]) {
+  for (const folder of ["spec/abi", "spec/op", "spec/rule"]) {
     if (!existsSync(join(root, folder))) continue;
     for (const name of readdirSync(join(root, folder)).sort()) {
       if (!name.endsWith(".json")) continue;
@@ -77,7 +82,7 @@ function nameOfRecord(content: unknown, path: readonly PropertyKey[]): string {
     if (typeof at !== "object" || at === null) break;
     at = Reflect.get(at, step);
     if (typeof at !== "object" || at === null) break;
-    const found: unknown = Reflect.get(at, "name") ?? Reflect.get(at, "opcode");
+    const found: unknown = Reflect.get(at, "name") ?? Reflect.get(at, "opcode") ?? Reflect.get(at, "id");
     if (typeof found === "string") name = name === "" ? found : `${name}.${found}`;
   }
   return name;
@@ -119,10 +124,14 @@ export function parseSpec(files: SpecFiles): Spec {
   const structs: Located<StructRecord>[] = [];
   const registerArgs: Located<RegisterArgRecord>[] = [];
   const ops: Located<OpSourceRecord>[] = [];
+  const chapters: Located<RuleFileRecord>[] = [];
   for (const [file, content] of files) {
     if (file.startsWith("spec/op/")) {
       const record = parse(OpSource, file, content, faults);
       if (record !== undefined) ops.push({ file, record });
+    } else if (file.startsWith("spec/rule/")) {
+      const record = parse(RuleFile, file, content, faults);
+      if (record !== undefined) chapters.push({ file, record });
     } else if (file === "spec/abi/structs.json") {
       const parsed = parse(StructFile, file, content, faults);
       structs.push(...(parsed?.structs ?? []).map((record) => ({ file, record })));
@@ -155,12 +164,16 @@ export function parseSpec(files: SpecFiles): Spec {
       errnos: new Set(constantsOf("ERRNO").map((constant) => constant.name)),
     }),
   );
+  faults.push(...checkRules(chapters));
   if (faults.length > 0) throw new SpecError(faults);
+  const read = chapters.map(({ record }) => record).toSorted((a, b) => CHAPTERS.indexOf(a.chapter) - CHAPTERS.indexOf(b.chapter));
   return {
     groups: groups.map(({ record }) => record),
     structs: structs.map(({ record }) => record),
     registerArgs: registerArgs.map(({ record }) => record),
     ops: ops.map(({ record }) => record).toSorted((a, b) => a.number - b.number),
+    chapters: read,
+    rules: read.flatMap(({ rules }) => rules),
   };
 }
 

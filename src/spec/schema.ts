@@ -125,6 +125,44 @@ export const OpSource = z.strictObject({
   modelled: z.boolean(),
 });
 
+/** The chapters of spec/rule/, in the order in which they are read. Each is a file of that name. */
+export const CHAPTERS = [
+  "setup", "mapping", "sq", "submit", "cq", "overflow", "enter", "taskrun", "link", "hardlink", "drain", "skip",
+  "timeout", "cancel", "poll", "multishot", "rw", "nop", "fsync", "openat", "close", "worker", "issue", "register",
+  "liveness",
+] as const;
+
+/** "io_uring_enter(2) RETURN VALUE" (page and section), or "io_uring/io_uring.c io_submit_sqes()". */
+export const RuleSource = z
+  .string()
+  .regex(/^([a-z_][a-z0-9_]*\([1-8]\) \S.*|[a-z_][a-z0-9_/-]*\.[ch] [a-z_][a-z0-9_]*\(\))$/, 'a source such as "io_uring_enter(2) ERRORS" or "io_uring/rw.c io_read()"');
+
+export const Rule = z.strictObject({
+  id: z.string().regex(/^[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*$/, 'a rule id such as "cq.head-lies"'),
+  /**
+   * must: every kernel from `since` to `until` does this. may: the kernel is free here, and this is what
+   * it is known to choose. unspecified: nothing is promised, and nothing is held against a kernel.
+   */
+  force: z.enum(["must", "may", "unspecified"]),
+  /** One sentence. */
+  text: z.string().min(20).regex(/^[^ ].*\.$/, "a sentence with a full stop"),
+  sources: z.array(RuleSource).min(1, "a rule needs a source"),
+  /** The first release that the rule is known to hold for. */
+  since: Since,
+  /** The last one. Without it the rule still holds. */
+  until: Since.optional(),
+  /** What a man page says otherwise. */
+  contradicts: z.string().min(10).optional(),
+});
+
+export const RuleFile = z.strictObject({
+  chapter: z.enum(CHAPTERS),
+  title: z.string(),
+  /** The kernel whose functions the sources name. */
+  kernel: Since,
+  rules: z.array(Rule).min(1),
+});
+
 export type SourceRecord = z.infer<typeof Source>;
 export type GroupRecord = z.infer<typeof Group>;
 export type ConstantRecord = z.infer<typeof Constant>;
@@ -132,6 +170,8 @@ export type FieldRecord = z.infer<typeof Field>;
 export type StructRecord = z.infer<typeof Struct>;
 export type RegisterArgRecord = z.infer<typeof RegisterArg>;
 export type OpSourceRecord = z.infer<typeof OpSource>;
+export type RuleRecord = z.infer<typeof Rule>;
+export type RuleFileRecord = z.infer<typeof RuleFile>;
 
 /** The record kinds that are exported as JSON Schema to spec/schema/. */
 export const RECORD_SCHEMAS = {
@@ -139,4 +179,5 @@ export const RECORD_SCHEMAS = {
   "struct-file": StructFile,
   "register-arg-file": RegisterArgFile,
   op: OpSource,
+  "rule-file": RuleFile,
 } as const;

@@ -6,6 +6,7 @@ import {
   type FieldRecord,
   type OpSourceRecord,
   type RegisterArgRecord,
+  type RuleFileRecord,
   type StructRecord,
 } from "./schema.ts";
 
@@ -210,6 +211,24 @@ export function checkOps(ops: readonly Located<OpSourceRecord>[], context: OpCon
   }
   if (ops.length > 0) {
     for (const { name } of context.opcodes) if (!seen.has(name)) faults.push(`spec/op: ${name}: no record`);
+  }
+  return faults;
+}
+
+export function checkRules(chapters: readonly Located<RuleFileRecord>[]): string[] {
+  const faults: string[] = [];
+  const byId = new Map<string, string>();
+  for (const { file, record } of chapters) {
+    if (file !== `spec/rule/${record.chapter}.json`) faults.push(`${file}: ${record.chapter}: a chapter lies in the file of its name`);
+    for (const rule of record.rules) {
+      const fault = (text: string) => faults.push(`${file}: ${rule.id}: ${text}`);
+      const before = byId.get(rule.id);
+      if (before !== undefined) fault(`named twice, first in ${before}`);
+      byId.set(rule.id, file);
+      if (!rule.id.startsWith(`${record.chapter}.`)) fault(`belongs to another chapter than ${record.chapter}`);
+      if (rule.until !== undefined && compareSince(rule.since, rule.until) > 0) fault(`since ${rule.since}, after until ${rule.until}`);
+      if (new Set(rule.sources).size !== rule.sources.length) fault("names a source twice");
+    }
   }
   return faults;
 }

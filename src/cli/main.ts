@@ -1,0 +1,97 @@
+#!/usr/bin/env node
+// The `ringspec` command: its subcommands, options and exit codes. What they do is in the files beside it.
+import process from "node:process";
+import { Command, CommanderError, Option } from "commander";
+import { programJsonSchema } from "../program/program.ts";
+import { RealKernelUnavailable } from "../real/linux-kernel.ts";
+import { diff, SAVE_DIRECTORY } from "./diff.ts";
+import type { DiffOptions } from "./diff.ts";
+import { doctor } from "./doctor.ts";
+import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
+import { backendOption, oneOf, strictnessOption, wholeNumber } from "./option-values.ts";
+import { KINDS } from "./programs.ts";
+import { replay, runProgram } from "./replay.ts";
+import type { ReplayOptions, RunOptions } from "./replay.ts";
+
+const RUNS_DEFAULT = 6000;
+const SEED_MAX = 2 ** 31 - 1;
+
+function command(finish: (code: number) => void): Command {
+  const program = new Command("ringspec")
+    .description("An executable specification of io_uring: compares the reference model with the kernel that is running.")
+    .addHelpText("after", `\nExamples:\n  ringspec doctor\n  ringspec diff\n  ringspec diff --runs 1000 --seed 7 --json${"\n"}${EXIT_CODES_HELP}`)
+    .showSuggestionAfterError()
+    .configureOutput({ writeErr: (text) => process.stderr.write(text), outputError: (text, write) => write(text.replace(/^error: /, "ringspec: ")) })
+    .exitOverride()
+    .helpCommand(false);
+  const sub = (name: string, description: string, examples: readonly string[]): Command =>
+    program.command(name).description(description).copyInheritedSettings(program).showHelpAfterError(`How to use it: ringspec ${name.split(" ")[0]} --help`)
+      .addHelpText("after", `\nExamples:\n${examples.map((example) => `  ringspec ${example}`).join("\n")}\n${EXIT_CODES_HELP}`);
+
+  sub("doctor", "Says whether io_uring is there, if not why and what to do, and what this kernel has.", ["doctor", "doctor --json"])
+    .option("--json", "print one JSON object")
+    .action((options: { json?: boolean }) => finish(doctor(options)));
+
+  sub("diff", "Runs random programs on the kernel while the oracle walks the model along; shrinks and saves what diverges.", [
+    "diff", "diff --runs 20000 --seed 7", "diff --kind hostile --jobs 4", "diff --backend model --json",
+  ])
+    .addOption(new Option("--runs <n>", "programs to run").default(RUNS_DEFAULT).argParser(wholeNumber({ min: 1, max: 100_000_000, example: "--runs 1000" })))
+    .addOption(new Option("--seed <n>", "seed of the programs; random where left out, and printed").argParser(wholeNumber({ min: 0, max: SEED_MAX, example: "--seed 7" })))
+    .addOption(new Option("--jobs <n>", "child processes at once").default(2).argParser(wholeNumber({ min: 1, max: 64, example: "--jobs 2" })))
+    .addOption(backendOption())
+    .addOption(strictnessOption())
+    .addOption(new Option("--kind <which>", "legal, hostile, or any: three legal to one hostile").default("any").argParser(oneOf(KINDS, "--kind legal")))
+    .option("--keep-going", "run all programs even where some diverge")
+    .option("--no-shrink", "save what diverges as it was drawn")
+    .option("--json", "end with one JSON object on stdout; all else goes to stderr")
+    .option("--save <directory>", "where programs that diverge are saved", SAVE_DIRECTORY)
+    .action(async (options: DiffOptions) => finish(await diff(options)));
+
+  sub("run <program>", "Runs one program (a JSON file) and prints its trace and the verdict.", ["run program.json", "run program.json --backend model --seed 3", "run program.json --trace out.jsonl --json"])
+    .addOption(backendOption())
+    .addOption(strictnessOption())
+    .addOption(new Option("--seed <n>", "seed of the model's choices").argParser(wholeNumber({ min: 0, max: SEED_MAX, example: "--seed 3" })))
+    .option("--trace <file>", "write the trace there, one event a line")
+    .option("--json", "print one JSON object")
+    .action(async (path: string, options: RunOptions) => finish(await runProgram(path, options)));
+
+  sub("replay <file>", "Runs a saved counterexample again; a kernel may not repeat itself, hence several times.", [`replay ${SAVE_DIRECTORY}/7-legal-12.json`, `replay ${SAVE_DIRECTORY}/7-legal-12.json --times 100`])
+    .addOption(new Option("--times <n>", "how often").default(10).argParser(wholeNumber({ min: 1, max: 1_000_000, example: "--times 100" })))
+    .option("--json", "print one JSON object")
+    .action(async (path: string, options: ReplayOptions) => finish(await replay(path, options)));
+
+  sub("schema", "Prints the JSON Schema of programs.", ["schema > program.schema.json"])
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(programJsonSchema(), undefined, 2)}\n`);
+      finish(EXIT.agree);
+    });
+  return program;
+}
+
+async function main(): Promise<number> {
+  let code: number = EXIT.usage;
+  const program = command((finished) => {
+    code = finished;
+  });
+  if (process.argv.length <= 2) {
+    process.stderr.write(`ringspec: expected a command, got none; to compare model and kernel: ringspec diff\n\n${program.helpInformation()}`);
+    return EXIT.usage;
+  }
+  try {
+    await program.parseAsync();
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.agree : EXIT.usage;
+    if (error instanceof UsageError) return fail(error.message, EXIT.usage);
+    if (error instanceof RealRequired) return fail(error.message, EXIT.realRequired);
+    if (error instanceof RealKernelUnavailable) return fail(error.message, EXIT.realRequired);
+    throw error;
+  }
+}
+
+function fail(message: string, code: number): number {
+  process.stderr.write(`ringspec: ${message}\n`);
+  return code;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,34 @@
+// Reads the values of options, for commander. A bad value is answered with what was expected, what
+// came, and an example.
+import { InvalidArgumentError, Option } from "commander";
+
+/** A whole number within bounds. */
+export function wholeNumber(bounds: { readonly min: number; readonly max: number; readonly example: string }): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^[0-9]+$/.test(text) && value >= bounds.min && value <= bounds.max) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${bounds.min} to ${bounds.max}, got "${text}"; for example: ${bounds.example}.`);
+  };
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(words: readonly T[], example: string): (text: string) => T {
+  return (text) => {
+    const word = words.find((other) => other === text);
+    if (word !== undefined) return word;
+    throw new InvalidArgumentError(`Expected one of ${words.join(", ")}, got "${text}"; for example: ${example}.`);
+  };
+}
+
+export const BACKENDS = ["auto", "real", "model"] as const;
+export const STRICTNESSES = ["auto", "spec", "profile"] as const;
+
+export const backendOption = (): Option =>
+  new Option("--backend <which>", "auto, real or model; auto takes the real kernel where it can be had")
+    .default("auto")
+    .argParser(oneOf(BACKENDS, "--backend model"));
+
+export const strictnessOption = (): Option =>
+  new Option("--strictness <which>", "auto, spec (whatever the rules allow) or profile (a verified kernel's exact orders too); auto takes profile on a verified kernel")
+    .default("auto")
+    .argParser(oneOf(STRICTNESSES, "--strictness spec"));

@@ -1,0 +1,92 @@
+// The sacrificial process: runs programs on a kernel with the oracle following along, one after the
+// other, and says what came of each. Raw rings are opened only here. It may crash, hang or be killed;
+// the parent (runner.ts) makes another one.
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { Worker } from "node:worker_threads";
+import type { Kernel } from "../kernel.ts";
+import { Unmodelled } from "../kernel.ts";
+import { createModelKernel } from "../model/kernel.ts";
+import { runAndJudge } from "../oracle/judge.ts";
+import type { Strictness } from "../oracle/verdict.ts";
+import { memorySafe } from "../program/safety.ts";
+import { createRealKernel, RealKernelUnavailable } from "../real/linux-kernel.ts";
+import { ANSWER_FD } from "./messages.ts";
+import type { ChildSettings, FromChild, Job } from "./messages.ts";
+import { removeScratch } from "./scratch.ts";
+import { verifiedStrictness } from "./strictness.ts";
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as ChildSettings; // the parent wrote it
+
+/** Requests end when the pool closes or the parent is gone: nobody needs the directory any more. */
+function leave(): never {
+  removeScratch(settings.directory);
+  process.exit(0);
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+/** Blocks until the parent's end has it, so that a note is out before the kernel may keep us. */
+function send(message: FromChild): void {
+  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(ANSWER_FD, bytes, at);
+    } catch (error) {
+      if (codeOf(error) === "EPIPE") leave(); // the parent is gone
+      if (codeOf(error) !== "EAGAIN") throw error;
+    }
+  }
+}
+
+function runOne(kernel: Kernel, job: Job, strictness: Strictness): void {
+  const unsafe = kernel.backend === "real" ? memorySafe(job.program) : undefined;
+  if (unsafe !== undefined) return send({ done: job.id, threw: `not safe to run: ${unsafe}`, unmodelled: false });
+  const onRisk = (note: string): void => send({ risk: job.id, note });
+  try {
+    const outcome = runAndJudge(kernel, job.program, { strictness, keepTrace: job.keepTrace ?? false, onRisk });
+    send({ done: job.id, outcome });
+  } catch (error) {
+    const threw = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    send({ done: job.id, threw, unmodelled: error instanceof Unmodelled });
+  }
+}
+
+function runOnModel(job: Job, strictness: Strictness): void {
+  const kernel = createModelKernel(job.model ?? {});
+  runOne(kernel, job, strictness);
+  kernel.close();
+}
+
+async function serve(): Promise<void> {
+  const own = settings.backend === "real" ? createRealKernel({ directory: settings.directory, unboundedWaits: true }) : undefined;
+  const kernel = own ?? createModelKernel();
+  const strictness = settings.strictness === "auto" ? verifiedStrictness(kernel) : settings.strictness;
+  send({ ready: { backend: settings.backend, release: kernel.profile.release, file: kernel.profile.file, strictness } });
+  // One batch a line. The event loop turns between batches, so that what was dropped can be finalized.
+  for await (const line of createInterface({ input: process.stdin })) {
+    const jobs = JSON.parse(line) as Job[]; // the parent wrote it
+    for (const job of jobs) {
+      if (own === undefined) runOnModel(job, strictness);
+      else runOne(own, job, strictness);
+    }
+  }
+  kernel.close();
+}
+
+async function main(): Promise<void> {
+  const lifeline = import.meta.url.endsWith(".ts") ? "./lifeline.ts" : "./lifeline.js";
+  new Worker(new URL(lifeline, import.meta.url), { workerData: settings.directory }).unref();
+  try {
+    await serve();
+  } catch (error) {
+    if (!(error instanceof RealKernelUnavailable)) throw error;
+    send({ unavailable: error.reasons });
+  }
+  leave();
+}
+
+await main();

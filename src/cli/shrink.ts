@@ -1,0 +1,108 @@
+// Makes a failing program small: first by fast-check, along the path that generated it, then by leaving
+// out operations and flags one by one. A kernel may not repeat itself, so a smaller program counts only
+// if one of a few reruns fails, and then the trace of that run is kept. Bounded in tries and time.
+import fc from "fast-check";
+import type { Outcome } from "../oracle/verdict.ts";
+import type { Program } from "../program/program.ts";
+import { memorySafe } from "../program/safety.ts";
+import type { ModelSettings } from "./messages.ts";
+import type { Pool } from "./pool.ts";
+import { arbitraryOf } from "./programs.ts";
+import { isDivergence } from "./tally.ts";
+
+export interface ShrinkOptions {
+  readonly pool: Pool;
+  readonly seed: number;
+  readonly path: number;
+  readonly model?: ModelSettings;
+  /** Defaults: 400 tries, 60 s, 5 runs a try (1 on the model, which repeats itself). */
+  readonly triesMax?: number;
+  readonly timeMs?: number;
+  readonly runsPerTry?: number;
+}
+
+export interface Shrunk {
+  readonly program: Program;
+  readonly outcome: Outcome;
+  readonly tries: number;
+  /** fast-check's path of the program before operations were left out. */
+  readonly path: string;
+}
+
+/** Of tries and time; the rest is for leaving out, which finds what fast-check can't see. */
+const FAST_CHECK_SHARE = 0.5;
+
+/** Always gives a program that failed: the one it was given, if no smaller one does. */
+export async function shrink(failing: { readonly program: Program; readonly outcome: Outcome }, options: ShrinkOptions): Promise<Shrunk> {
+  const trial = new Trial(failing, options);
+  trial.allow(FAST_CHECK_SHARE);
+  const details = await fc.check(
+    fc.asyncProperty(arbitraryOf(failing.program.kind), async (program) => {
+      if (await trial.fails(program)) throw new Error("diverges");
+    }),
+    { seed: options.seed, path: String(options.path), numRuns: 1 },
+  );
+  trial.allow(1);
+  await leaveOut(trial);
+  return { ...trial.best, tries: trial.tries, path: details.counterexamplePath ?? String(options.path) };
+}
+
+class Trial {
+  best: { readonly program: Program; readonly outcome: Outcome };
+  tries = 0;
+  readonly #options: ShrinkOptions;
+  readonly #startMs = performance.now();
+  #triesMax = 0;
+  #timeMs = 0;
+
+  constructor(failing: { readonly program: Program; readonly outcome: Outcome }, options: ShrinkOptions) {
+    this.best = failing;
+    this.#options = options;
+  }
+
+  /** The budget from now on: this share of the whole. */
+  allow(share: number): void {
+    this.#triesMax = share * (this.#options.triesMax ?? 400);
+    this.#timeMs = share * (this.#options.timeMs ?? 60_000);
+  }
+
+  get exhausted(): boolean {
+    return this.tries >= this.#triesMax || performance.now() - this.#startMs > this.#timeMs;
+  }
+
+  /** Does it fail in one of the reruns? Then it is the best so far. */
+  async fails(program: Program): Promise<boolean> {
+    if (this.exhausted || memorySafe(program) !== undefined) return false;
+    this.tries++;
+    const { pool, model } = this.#options;
+    const runs = this.#options.runsPerTry ?? (model === undefined ? 5 : 1);
+    for (let run = 0; run < runs; run++) {
+      const outcome = await pool.run(model === undefined ? { program } : { program, model });
+      if (!isDivergence(outcome)) continue;
+      this.best = { program, outcome };
+      return true;
+    }
+    return false;
+  }
+}
+
+/** Halves, quarters ... single operations, then flags: whatever is not needed goes. */
+async function leaveOut(trial: Trial): Promise<void> {
+  for (let length = Math.ceil(trial.best.program.ops.length / 2); length >= 1; length = length === 1 ? 0 : Math.ceil(length / 2)) {
+    for (let at = trial.best.program.ops.length - length; at >= 0 && !trial.exhausted; at -= length) {
+      const { program } = trial.best;
+      await trial.fails({ ...program, ops: program.ops.toSpliced(at, length) });
+    }
+  }
+  for (const flag of trial.best.program.ring.flags) {
+    const { program } = trial.best;
+    await trial.fails({ ...program, ring: { ...program.ring, flags: program.ring.flags.filter((other) => other !== flag) } });
+  }
+  for (let at = 0; at < trial.best.program.ops.length; at++) {
+    const { program } = trial.best;
+    const op = program.ops[at];
+    if (op?.op !== "sqe" || op.flags === undefined) continue;
+    const { flags: _flags, ...plain } = op;
+    await trial.fails({ ...program, ops: program.ops.with(at, plain) });
+  }
+}
