@@ -134,6 +134,8 @@ export function flushCompletions(m: Machine, splits = false): void {
 function flushNow(m: Machine, splits = false): void {
   const ring = m.ring;
   const batch = ring.completing;
+  ring.completing = [];
+  ring.splitting = splits;
   let first = true;
   // [submit.inline-order] [overflow.backlog]
   for (const id of batch) {
@@ -143,8 +145,8 @@ function flushNow(m: Machine, splits = false): void {
     first = false;
     if (!fillCqe(m, cqeOf(r))) addOverflow(m, r);
   }
+  ring.splitting = false;
   commitCq(m);
-  ring.completing = [];
   for (const id of batch) freeRequest(m, m.request(id));
   if (ring.drainActive) queueDeferred(m);
   ring.cqFlush = false;
@@ -156,7 +158,7 @@ function freeRequest(m: Machine, r: Request): void {
     r.state = "effected";
     return;
   }
-  if ((r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0) queueNext(m, r);
+  if ((r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0) m.since(r.sinceNs, () => queueNext(m, r));
   r.state = "done";
   if (r.file !== 0) releaseFile(m, r.file);
   m.requests.delete(r.id);

@@ -35,9 +35,12 @@ export const openat: Operation = {
   issue(m, r, how) {
     const { fd, path = "", opFlags } = r.prepared;
     if (how.nonblock && !how.worker && m.scheduler.choose(m, "openat.cached", ["inline", "worker"]) === 1) return -EAGAIN;
-    const dir = lookup(m, fd);
+    // [openat.create-directory] refused before anything is looked up
+    const contradicts = (opFlags & O_CREAT) !== 0 && (opFlags & DIRECTORY_BIT) !== 0;
+    const dir = contradicts ? 0 : lookup(m, fd);
     let res: number;
-    if (dir === 0) res = -EBADF;
+    if (contradicts) res = -EINVAL;
+    else if (dir === 0) res = -EBADF;
     else if (m.world.inode(m.world.file(dir).inode).kind !== "directory") res = -ENOTDIR;
     else res = m.world.open(dir, path, opFlags);
     if (res > 0) {

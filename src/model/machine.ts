@@ -94,6 +94,8 @@ export class RingState {
   linkLast = 0;
   /** Completions of this batch, posted by the next flush. */
   completing: number[] = [];
+  /** A batch of task work is being posted: late task work may turn out to have been in front of it. */
+  splitting = false;
   /** Completions were posted one by one: flush the tail. */
   cqFlush = false;
 
@@ -270,6 +272,7 @@ export class Machine {
 
   newRequest(): Request {
     const request = new Request(this.ids.next++);
+    request.sinceNs = this.nowNs;
     this.requests.set(request.id, request);
     this.ring.allocated++;
     return request;

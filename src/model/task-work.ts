@@ -62,6 +62,13 @@ function runTaskList(m: Machine): void {
   flushCompletions(m, true);
 }
 
+/** One request of the list, now: it was queued from outside, and may have been in front of the others. */
+export function runTaskItem(m: Machine, r: Request): void {
+  m.taskList = m.taskList.filter((id) => id !== r.id);
+  m.since(r.sinceNs, () => runOne(m, r));
+  flushCompletions(m);
+}
+
 /** io_req_task_submit */
 export function submitFromTaskWork(m: Machine, r: Request): void {
   if ((r.flags & REQ.FORCE_ASYNC) !== 0) queueWork(m, r);

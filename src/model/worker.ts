@@ -3,7 +3,7 @@
 // its effect and its completion, because nothing ties the order of the ones to that of the others.
 import {
   EAGAIN, EBADF, ECANCELED, EINTR, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
-  IORING_OP_WRITEV,
+  IORING_OP_WRITEV, RWF_NOWAIT,
 } from "../spec/constants.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 import { postFromWorker } from "./completion.ts";
@@ -56,7 +56,9 @@ const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV];
 
 /** A worker that may block waits inside read(2) or write(2) until it need not, or is interrupted. */
 function wouldBlock(m: Machine, r: Request): boolean {
-  if ((r.flags & (REQ.FORCE_ASYNC | REQ.NOWAIT)) !== 0 || r.workCancelled || r.workInterrupted) return false;
+  if ((r.flags & REQ.FORCE_ASYNC) !== 0 || r.workCancelled || r.workInterrupted) return false;
+  // [worker.nowait-ignored] a worker that may block clears RWF_NOWAIT; other rw_flags are refused here
+  if ((r.prepared.opFlags & ~RWF_NOWAIT) !== 0) return false;
   const reads = READS.includes(r.opcode);
   if (!reads && !WRITES.includes(r.opcode)) return false;
   const id = r.file !== 0 ? r.file : m.world.fds.get(r.prepared.fd);
@@ -89,7 +91,7 @@ export function startWork(m: Machine, r: Request): void {
     return;
   }
   if (issued === "skip") return releaseWork(m, r);
-  if (issued === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return blockWork(m, r, polls);
+  if (issued === -EAGAIN && ((r.flags & REQ.NOWAIT) === 0 || !polls)) return blockWork(m, r, polls);
   failWork(m, r, issued);
 }
 

@@ -13,7 +13,7 @@ import {
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import type { Effort, Guided } from "./guided.ts";
+import { anythingMoves, type Effort, type Guided } from "./guided.ts";
 import { runs, RUNS_MAX, TRACE_RUNS_MAX, type Survivor } from "./run.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
@@ -38,6 +38,7 @@ export class Checker implements Observer {
   private tried = 0;
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
+  private before: readonly Machine[] = [];
   private readonly choices: Choices = {};
 
   constructor(options: CheckerOptions) {
@@ -63,6 +64,8 @@ export class Checker implements Observer {
   }
 
   private judge(event: TraceEvent): void {
+    // The states before the event, or before the call that it shows the outcome of.
+    if (this.held === undefined) this.before = this.candidates;
     try {
       if (!this.step(event) && !this.retry(event)) this.reject(event);
       else this.judged++;
@@ -140,7 +143,7 @@ export class Checker implements Observer {
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
-      const most = Math.min(RUNS_MAX, TRACE_RUNS_MAX - this.tried);
+      const most = Math.max(16, Math.min(RUNS_MAX, TRACE_RUNS_MAX - this.tried));
       const { survivors: found, incomplete, tried } = runs(candidate, expected, this.effort, move, most);
       survivors.push(...found);
       this.tried += tried > 1 ? tried : 0;
@@ -199,11 +202,18 @@ export class Checker implements Observer {
     return true;
   }
 
+  /**
+   * No candidate explains the event. Where nothing was under way beside the application's thread, every
+   * run was tried: the trace is illegal. Where something was, the search leaves some orders of task work
+   * out (relevant.ts, guided.ts), and the honest word is unknown.
+   */
   private reject(event: TraceEvent): void {
     const at = this.events.length - 1;
     const call = this.events[at - 1];
+    const certain = this.largest === 1 && this.before.every((m) => !anythingMoves(m));
     this.stopped = {
-      verdict: "illegal",
+      verdict: certain ? "illegal" : "unknown",
+      ...(certain ? {} : { limit: "no run was found, but not every order of what was under way was tried" }),
       at,
       seen: event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event),
       allowed: this.candidates.slice(0, 8).map((m) => allowedInstead(m, event, call)),

@@ -5,9 +5,11 @@ import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, t
 import { cqeOf, isFull } from "../model/completion.ts";
 import { bind } from "../model/descriptor.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
-import { REQ } from "../model/request.ts";
+import { REQ, type Request } from "../model/request.ts";
+import { runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
-import { enabled, take, type Step } from "../model/steps.ts";
+import { IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
+import { dueTimers, enabled, take, type Step } from "../model/steps.ts";
 import { relevant } from "./relevant.ts";
 
 /** Steps that one window between two observations may take. */
@@ -94,11 +96,22 @@ export class Guided implements Scheduler {
   /** Between two calls: task work that came late may run before the next one. */
   begin(m: Machine): void {
     if (m.taskWorks.length > 0 && this.choose(m, "taskrun.late", ["ran", "after"]) === 0) take(m, { kind: "task-work", request: 0 });
+    if (m.hasRing) this.silentTimers(m);
     if (this.effort > 0 && m.hasRing && isFull(m)) this.unseen(m);
     // What came first in this window may have come before the call.
     while (m.hasRing && this.inHand(m) && this.stepFirst()) this.toward(m);
     // What is left runs at the latest when this call returns.
     m.lateTaskWork = false;
+  }
+
+  /** A timer whose end posts nothing may have fired before this call: it would end a wait that came later. */
+  private silentTimers(m: Machine): void {
+    for (const r of dueTimers(m)) {
+      const silent = (r.flags & REQ.CQE_SKIP) !== 0 && (r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) !== 0;
+      if (!silent || this.choose(m, "order.before", ["nothing", "expire"]) === 0) continue;
+      this.run(m, { kind: "expire", request: r.id });
+      take(m, { kind: "task-work", request: 0 });
+    }
   }
 
   /** While there is no room nothing shows of what goes on: any of it may have happened before this call. */
@@ -150,7 +163,7 @@ export class Guided implements Scheduler {
     // Task work is done by the thread that is in the call: it can't come in between.
     if (step.kind === "task-work") return false;
     const r = m.request(step.request);
-    const counted = step.kind === "post" && mine.reads.includes("cq");
+    const counted = step.kind !== "effect" && mine.reads.includes("cq");
     if (!counted && !conflicts(footprint(m, r), mine)) return false;
     if (step.kind !== "post") return true;
     // A completion that shows nowhere may have come: one that posts nothing, or goes to the backlog.
@@ -174,7 +187,14 @@ export class Guided implements Scheduler {
   private toward(m: Machine): void {
     const e = this.upcoming();
     if (e === undefined) throw NOT_THIS_RUN;
-    if (m.inCall && inTaskWork(m, e)) {
+    const late = m.inCall ? inTaskWork(m, e) : undefined;
+    if (late?.floating === true && m.ring.splitting) {
+      m.ring.splitting = false;
+      runTaskItem(m, late);
+      m.ring.splitting = true;
+      return;
+    }
+    if (late !== undefined) {
       this.lateNeeded = true;
       throw NOT_THIS_RUN;
     }
@@ -267,7 +287,8 @@ export class Guided implements Scheduler {
   }
 }
 
-const inTaskWork = (m: Machine, e: Cqe): boolean => m.taskList.some((id) => m.request(id).userData === e.userData);
+const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
+  m.taskList.map((id) => m.request(id)).find((r) => r.userData === e.userData);
 
 const differs: Cqe = { userData: -1n, res: 0, flags: 0 };
 
@@ -303,7 +324,7 @@ function onlyFrees(m: Machine): boolean {
 
 /** Is anything under way beside the application's thread? */
 export function anythingMoves(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || (m.hasRing && m.ring.timeouts.length > 0)) return true;
+  if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length > 0 || m.ring.backlogUnknown))) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
 }

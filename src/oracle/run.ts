@@ -9,8 +9,8 @@ export interface Survivor {
 }
 
 /** Runs tried for one candidate and one event, and for a whole trace, before the oracle gives up. */
-export const RUNS_MAX = 2000;
-export const TRACE_RUNS_MAX = 12_000;
+export const RUNS_MAX = 800;
+export const TRACE_RUNS_MAX = 4000;
 
 export interface Runs {
   readonly survivors: readonly Survivor[];
@@ -26,6 +26,7 @@ export function runs(
 ): Runs {
   const survivors: Survivor[] = [];
   const scripts: (readonly number[])[] = [[]];
+  const asked = new Set<string>();
   for (let tried = 0; tried < most; tried++) {
     const script = scripts.pop();
     if (script === undefined) return { survivors, incomplete: false, tried };
@@ -33,11 +34,19 @@ export function runs(
     const guide = new Guided(script, expected, effort);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
-    for (let at = guide.trail.length - 1; at >= script.length; at--) {
+    for (let at = guide.trail.length - 1; at >= 0; at--) {
       const taken = guide.trail[at];
-      if (taken === undefined || (taken.lazy === true && !guide.lateNeeded)) continue;
+      if (taken === undefined || taken.index === taken.alternatives.length - 1) continue;
+      const old = at < script.length;
+      // What is lazy is tried as soon as some run behind it asks for it, and once.
+      if (taken.lazy === true ? !guide.lateNeeded : old) continue;
       const prefix = guide.trail.slice(0, at).map((t) => t.index);
-      for (let other = taken.alternatives.length - 1; other > taken.index; other--) scripts.push([...prefix, other]);
+      for (let other = taken.alternatives.length - 1; other > taken.index; other--) {
+        const next = [...prefix, other];
+        if (taken.lazy === true && asked.has(next.join())) continue;
+        if (taken.lazy === true) asked.add(next.join());
+        scripts.push(next);
+      }
     }
   }
   return { survivors, incomplete: true, tried: most };

@@ -1,5 +1,5 @@
 // What a program leans towards, so that campaigns are made of programs that can be judged to the end.
-// Workers that complete into a full CQ show nothing of when they did: one program in twelve is made of
+// Workers that complete into a full CQ show nothing of when they did: one program in seventy is made of
 // that; the others have either a roomy CQ or requests that the application's thread completes itself.
 import type { Operation, Program, SqeSpec } from "../program.ts";
 import { pick } from "./mix.ts";
@@ -7,7 +7,7 @@ import { pick } from "./mix.ts";
 /** "roomy": any request, a CQ that does not fill. "inline": a small CQ, no workers. "wild": both at once. */
 export type Shape = "roomy" | "inline" | "wild";
 
-export const shape = pick<Shape>([6, "inline"], [7, "roomy"], [1, "wild"]);
+export const shape = pick<Shape>([36, "inline"], [36, "roomy"], [1, "wild"]);
 
 const ROOMY_ENTRIES = 256;
 const BY_WORKERS: readonly SqeSpec["opcode"][] = ["FSYNC", "OPENAT"];
@@ -21,9 +21,13 @@ export function shapedRing(ring: Program["ring"], of: Shape): Program["ring"] {
   return { ...ring, flags: ["CQSIZE", ...flags], cqEntries: ROOMY_ENTRIES };
 }
 
-/** Of an "inline" program: only what needs no worker. */
+/** Requests that a "roomy" program lets pile up before it waits for what must come. */
+const PILE = 5;
+
+/** "inline": only what needs no worker. "roomy": a wait now and then, so that not everything races with everything. */
 export function shapedOps(ops: readonly Operation[], ring: Program["ring"], of: Shape): Operation[] {
-  if (of !== "inline") return [...ops];
+  if (of === "roomy") return settled(ops);
+  if (of === "wild") return [...ops];
   const kept: Operation[] = [];
   for (const operation of ops) {
     if (operation.op === "sqe") {
@@ -35,6 +39,20 @@ export function shapedOps(ops: readonly Operation[], ring: Program["ring"], of: 
     }
   }
   return terminated(kept.length > 0 ? kept : [{ op: "submit" }], ring.entries);
+}
+
+function settled(ops: readonly Operation[]): Operation[] {
+  const kept: Operation[] = [];
+  let pile = 0;
+  for (const operation of ops) {
+    kept.push(operation);
+    if (operation.op === "sqe") pile++;
+    if (operation.op === "settle") pile = 0;
+    if (operation.op !== "submit" || pile < PILE) continue;
+    kept.push({ op: "settle" });
+    pile = 0;
+  }
+  return kept;
 }
 
 function needsWorker(sqe: SqeSpec): boolean {
