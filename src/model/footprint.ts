@@ -2,8 +2,8 @@
 // put in order. Names are of the world's objects; "*" touches everything.
 import {
   IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
-  IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_READ,
-  IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_WRITE, IORING_OP_WRITEV,
+  IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
+  IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE, IORING_OP_WRITEV,
 } from "../spec/constants.gen.ts";
 import { isFarOff } from "./descriptor.ts";
 import type { Footprint, Machine } from "./machine.ts";
@@ -27,10 +27,24 @@ function userMemory(m: Machine, r: Request): string[] {
   return names;
 }
 
+/** Operations whose objects depend on more than the descriptors: reckoned anew each time. */
+const BY_OTHERS: readonly number[] = [IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT_REMOVE, IORING_OP_OPENAT];
+
 /** What a request touches: the objects of its operation, and itself and its chain, which a cancel may look for. */
 export function footprint(m: Machine, r: Request): Footprint {
+  if (BY_OTHERS.includes(r.opcode) || r.link !== 0) return reckon(m, r);
+  const key = m.world.fds.version * 65536 + r.file;
+  if (r.touches === undefined || r.touchesKey !== key) {
+    r.touches = reckon(m, r);
+    r.touchesKey = key;
+  }
+  return r.touches;
+}
+
+function reckon(m: Machine, r: Request): Footprint {
   const { reads, writes } = operationObjects(m, r);
-  const names = [...reads, `ud:${r.userData}`];
+  const names = reads.slice();
+  names.push(`ud:${r.userData}`);
   for (let next = r.link; next !== 0; next = m.request(next).link) names.push(`ud:${m.request(next).userData}`);
   return { reads: names, writes };
 }

@@ -211,6 +211,9 @@ function updatePoll(m: Machine, target: Request, flags: number, userData: bigint
   if ((flags & (IORING_POLL_UPDATE_EVENTS | IORING_POLL_UPDATE_USER_DATA)) === 0) return -EAGAIN;
   let wanted = target.pollEvents;
   if ((flags & IORING_POLL_UPDATE_EVENTS) !== 0) wanted = ((wanted & ~0xffff) | (events & 0xffff) | UNMASK) >>> 0;
-  if ((flags & IORING_POLL_UPDATE_USER_DATA) !== 0) target.userData = userData;
+  if ((flags & IORING_POLL_UPDATE_USER_DATA) !== 0) {
+    target.userData = userData;
+    target.touches = undefined;
+  }
   return addPoll(m, target, wanted, false);
 }

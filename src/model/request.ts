@@ -1,6 +1,8 @@
 // One request inside the kernel (struct io_kiocb): from the SQE that was consumed to the CQE and the
 // last reference. The life of a request is in `state`; everything else is what its operation needs.
 
+import type { Footprint } from "./machine.ts";
+
 /** Kernel-private request flags; the low byte is the SQE's own flags (IOSQE_*), as in the kernel. */
 export const REQ = {
   FIXED_FILE: 1 << 0,
@@ -120,6 +122,10 @@ export class Request {
   /** The first request of its chain: members of one chain complete in order. */
   group = 0;
 
+  /** What it touches, as last reckoned, and for which state of the descriptors, its file and its chain. */
+  touches: Footprint | undefined;
+  touchesKey = -1;
+
   constructor(id: number) {
     this.id = id;
   }
@@ -161,6 +167,8 @@ export class Request {
     copy.backlogSince = this.backlogSince;
     copy.floating = this.floating;
     copy.group = this.group;
+    copy.touches = this.touches;
+    copy.touchesKey = this.touchesKey;
     return copy;
   }
 

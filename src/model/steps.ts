@@ -17,8 +17,9 @@ export interface Step {
 /** Everything that could happen now, in canonical order. Timers: those that may have reached their time. */
 export function enabled(m: Machine): Step[] {
   const steps: Step[] = [];
-  for (const r of startable(m)) steps.push({ kind: "effect", request: r.id });
-  for (const r of working(m)) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
+  const queue = working(m);
+  for (const r of startable(m, queue)) steps.push({ kind: "effect", request: r.id });
+  for (const r of queue) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
   if (m.taskWorks.length > 0) steps.push({ kind: "task-work", request: 0 });
   for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
   return steps;

@@ -2,6 +2,7 @@
 // waits, or is interrupted. Follows io_uring/io_uring.c (io_req_normal_work_add,
 // tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
 import { completeDeferred, failDeferred, flushCompletions } from "./completion.ts";
+import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
 import { runFailLinks } from "./link.ts";
 import type { Machine } from "./machine.ts";
@@ -87,6 +88,7 @@ function runOne(m: Machine, r: Request): void {
       r.flags |= REQ.CQE_SKIP;
       return completeDeferred(m, r);
     case "poll":
+      m.scheduler.before(m, () => footprint(m, r));
       return pollTaskWork(m, r);
     case "fail-links":
       return runFailLinks(m, r);

@@ -41,8 +41,7 @@ export function working(m: Machine): Request[] {
 }
 
 /** Requests whose effect may happen now: not behind a hashed one, and not blocked. */
-export function startable(m: Machine): Request[] {
-  const queue = working(m);
+export function startable(m: Machine, queue: readonly Request[] = working(m)): Request[] {
   return queue.filter(
     (r) =>
       r.state === "queued" &&

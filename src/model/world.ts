@@ -59,10 +59,32 @@ export const writeQueue = (inode: number): number => inode * 2 + 1;
 const cloneInode = (from: Inode): Inode =>
   from.kind === "directory" ? { ...from, entries: new Map(from.entries) } : { ...from };
 
+/** The descriptor table, with a number that changes whenever it does. */
+class DescriptorTable extends Map<number, number> {
+  version = 0;
+
+  override set(fd: number, file: number): this {
+    this.version++;
+    return super.set(fd, file);
+  }
+
+  override delete(fd: number): boolean {
+    this.version++;
+    return super.delete(fd);
+  }
+
+  fork(): DescriptorTable {
+    const copy = new DescriptorTable();
+    for (const [fd, file] of this) copy.set(fd, file);
+    copy.version = this.version;
+    return copy;
+  }
+}
+
 export class World {
   readonly inodes = new Map<number, Inode>();
   readonly files = new Map<number, OpenFile>();
-  readonly fds = new Map<number, number>();
+  readonly fds = new DescriptorTable();
   /** Open files that OPENAT made and whose number no completion has shown yet. */
   readonly unbound: number[] = [];
   readonly waiters = new Map<number, readonly Waiter[]>();
@@ -77,7 +99,7 @@ export class World {
     const fields = {
       inodes: new Map<number, Inode>(),
       files: new Map<number, OpenFile>(),
-      fds: new Map(this.fds),
+      fds: this.fds.fork(),
       unbound: [...this.unbound],
       waiters: new Map(this.waiters),
       nextId: this.nextId,

@@ -13,7 +13,7 @@ import {
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import { anythingMoves, type Effort, type Guided } from "./guided.ts";
+import type { Effort, Guided } from "./guided.ts";
 import { runs, RUNS_MAX, TRACE_RUNS_MAX, type Survivor } from "./run.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
@@ -38,7 +38,8 @@ export class Checker implements Observer {
   private tried = 0;
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
-  private before: readonly Machine[] = [];
+  /** Something was under way beside the application's thread in the window that is judged. */
+  private raced = false;
   private readonly choices: Choices = {};
 
   constructor(options: CheckerOptions) {
@@ -64,8 +65,7 @@ export class Checker implements Observer {
   }
 
   private judge(event: TraceEvent): void {
-    // The states before the event, or before the call that it shows the outcome of.
-    if (this.held === undefined) this.before = this.candidates;
+    if (this.held === undefined) this.raced = false;
     try {
       if (!this.step(event) && !this.retry(event)) this.reject(event);
       else this.judged++;
@@ -144,8 +144,9 @@ export class Checker implements Observer {
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
       const most = Math.max(16, Math.min(RUNS_MAX, TRACE_RUNS_MAX - this.tried));
-      const { survivors: found, incomplete, tried } = runs(candidate, expected, this.effort, move, most);
+      const { survivors: found, incomplete, tried, raced } = runs(candidate, expected, this.effort, move, most);
       survivors.push(...found);
+      this.raced ||= raced;
       this.tried += tried > 1 ? tried : 0;
       if (incomplete) this.stopped = { verdict: "unknown", limit: `more than ${most} runs at event ${this.events.length - 1}` };
     }
@@ -210,7 +211,7 @@ export class Checker implements Observer {
   private reject(event: TraceEvent): void {
     const at = this.events.length - 1;
     const call = this.events[at - 1];
-    const certain = this.largest === 1 && this.before.every((m) => !anythingMoves(m));
+    const certain = this.largest === 1 && !this.raced;
     this.stopped = {
       verdict: certain ? "illegal" : "unknown",
       ...(certain ? {} : { limit: "no run was found, but not every order of what was under way was tried" }),

@@ -2,7 +2,7 @@
 // left pending: nothing tells yet when they happened. A check that fails is repeated with every step,
 // so leaving one out here costs time, never a verdict.
 import { footprint } from "../model/footprint.ts";
-import type { Cqe, Machine } from "../model/machine.ts";
+import type { Cqe, Footprint, Machine } from "../model/machine.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { enabled, type Step } from "../model/steps.ts";
 
@@ -34,26 +34,40 @@ function leadingTo(m: Machine, seen: Cqe, transitive: boolean): ReadonlySet<numb
   const wanted = new Set<number>();
   const touched = new Set<string>();
   const written = new Set<string>();
-  const add = (r: Request): void => {
+  let rest: Traced[] = [];
+  let deferred = false;
+  const add = ({ r, of }: Traced): void => {
     wanted.add(r.id);
-    const { reads, writes } = footprint(m, r);
-    for (const name of reads) touched.add(name);
-    for (const name of writes) written.add(name);
+    for (const name of of.reads) touched.add(name);
+    for (const name of of.writes) written.add(name);
   };
-  const all = [...m.requests.values()].filter((r) => r.state !== "done");
-  const targets = all.filter((r) => r.userData === seen.userData);
-  for (const r of targets) add(r);
-  const deferred = targets.some((r) => r.state === "deferred" || r.state === "linked");
+  for (const r of m.requests.values()) {
+    if (r.state === "done") continue;
+    const traced = { r, of: footprint(m, r) };
+    if (r.userData !== seen.userData) {
+      rest.push(traced);
+      continue;
+    }
+    add(traced);
+    deferred ||= r.state === "deferred" || r.state === "linked";
+  }
   for (let grew = true; grew; ) {
-    const found = all.filter((r) => !wanted.has(r.id) && ((deferred && isSilent(r)) || touches(m, r, touched, written)));
-    for (const r of found) add(r);
-    grew = transitive && found.length > 0;
+    const found = rest.filter(({ r, of }) => (deferred && isSilent(r)) || touches(of, touched, written));
+    if (found.length === 0) break;
+    rest = rest.filter((traced) => !found.includes(traced));
+    for (const traced of found) add(traced);
+    grew = transitive;
   }
   return wanted;
 }
 
-function touches(m: Machine, r: Request, touched: ReadonlySet<string>, written: ReadonlySet<string>): boolean {
-  const { reads, writes } = footprint(m, r);
-  const hits = (name: string): boolean => name === "*" || touched.has(name) || written.has(name);
-  return written.has("*") || writes.some(hits) || reads.some((name) => written.has(name));
+interface Traced {
+  readonly r: Request;
+  readonly of: Footprint;
+}
+
+function touches({ reads, writes }: Footprint, touched: ReadonlySet<string>, written: ReadonlySet<string>): boolean {
+  for (const name of writes) if (name === "*" || touched.has(name) || written.has(name)) return true;
+  for (const name of reads) if (written.has(name)) return true;
+  return written.has("*");
 }

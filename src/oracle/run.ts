@@ -1,7 +1,7 @@
 // All runs of one move of the model: the move is repeated from its untouched beginning with every
 // script of choices, depth first, and what survives is kept.
 import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
-import { type Effort, type Expected, Guided, type Taken } from "./guided.ts";
+import { anythingMoves, type Effort, type Expected, Guided, type Taken } from "./guided.ts";
 
 export interface Survivor {
   readonly machine: Machine;
@@ -9,14 +9,16 @@ export interface Survivor {
 }
 
 /** Runs tried for one candidate and one event, and for a whole trace, before the oracle gives up. */
-export const RUNS_MAX = 800;
-export const TRACE_RUNS_MAX = 4000;
+export const RUNS_MAX = 300;
+export const TRACE_RUNS_MAX = 1000;
 
 export interface Runs {
   readonly survivors: readonly Survivor[];
   /** The limit was reached: more might have survived. */
   readonly incomplete: boolean;
   readonly tried: number;
+  /** Something was under way beside the application's thread in one of the runs. */
+  readonly raced: boolean;
 }
 
 /** Every way in which `move` can go from `origin` that ends well. `move` throws NOT_THIS_RUN where it does not. */
@@ -27,13 +29,15 @@ export function runs(
   const survivors: Survivor[] = [];
   const scripts: (readonly number[])[] = [[]];
   const asked = new Set<string>();
+  let raced = anythingMoves(origin);
   for (let tried = 0; tried < most; tried++) {
     const script = scripts.pop();
-    if (script === undefined) return { survivors, incomplete: false, tried };
+    if (script === undefined) return { survivors, incomplete: false, tried, raced };
     const machine = origin.fork();
     const guide = new Guided(script, expected, effort);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
+    raced ||= anythingMoves(machine);
     for (let at = guide.trail.length - 1; at >= 0; at--) {
       const taken = guide.trail[at];
       if (taken === undefined || taken.index === taken.alternatives.length - 1) continue;
@@ -49,7 +53,7 @@ export function runs(
       }
     }
   }
-  return { survivors, incomplete: true, tried: most };
+  return { survivors, incomplete: true, tried: most, raced };
 }
 
 function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {

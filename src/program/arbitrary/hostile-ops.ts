@@ -98,8 +98,8 @@ const store: fc.Arbitrary<Operation> = mix<Operation>(
   [2, nudge("cqHead", someWay)],
   [2, nudge("sqHead", someWay)],
   [2, scribble],
-  // rare: with a backlog and a wait behind it, Linux 6.18 can go round for ever, whatever kills it
-  [1, mix([15, nudge("cqHead", someWay)], [1, nudge("cqTail", someWay)])],
+  // Never cq.tail: with a backlog and a wait behind it Linux 6.18 goes round for ever and can't be killed
+  // (rule cq.tail-store-livelock; a test of its own shows it).
 );
 
 type Enter = Operation & { op: "enter" };
