@@ -22,7 +22,7 @@ export interface PoolOptions {
   readonly strictness?: Strictness | "auto";
   /** Another build of runner-child, such as one with a rule of the model switched. */
   readonly childPath?: string;
-  /** A program without a sign of life for this long is killed; default 3000. */
+  /** A program without a sign of life for this long is killed; default 15000. */
   readonly silentMs?: number;
   /** The same where the model says that the call never returns; default 1000. */
   readonly foreverMs?: number;
@@ -183,7 +183,7 @@ export class Pool {
     const nowMs = performance.now();
     const wasAway = nowMs - this.#lastWatchMs > WATCH_MS * 5;
     this.#lastWatchMs = nowMs;
-    const { silentMs = 3000, foreverMs = 1000 } = this.#options;
+    const { silentMs = 15_000, foreverMs = 1000 } = this.#options;
     for (const runner of this.#runners) {
       if (wasAway) runner.excuse();
       else runner.watch({ silentMs, foreverMs });

@@ -7,22 +7,12 @@ import {
   O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY, O_RDONLY,
 } from "../spec/constants.gen.ts";
 
+import { cloneInode, type Inode } from "./inode.ts";
+import { DescriptorTable } from "./descriptor-table.ts";
+
 const PAGE = 4096;
 const PIPE_SLOTS = 16;
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
-
-/** A page of a pipe: `at` is where its data starts, merging goes on behind its end. */
-interface PipeBuffer {
-  readonly at: number;
-  readonly data: Uint8Array;
-}
-
-export type Inode =
-  | { readonly kind: "file"; readonly id: number; data: Uint8Array }
-  | { readonly kind: "directory"; readonly id: number; readonly entries: Map<string, number> }
-  | { readonly kind: "pipe"; readonly id: number; buffers: readonly PipeBuffer[]; readers: number; writers: number; pollUsage: boolean }
-  | { readonly kind: "eventfd"; readonly id: number; count: bigint; readonly semaphore: boolean }
-  | { readonly kind: "ring"; readonly id: number };
 
 /** struct file: what a descriptor points to. */
 export interface OpenFile {
@@ -55,31 +45,6 @@ export interface UserBuffers {
 /** Queues are numbered by inode: readers and writers of a pipe wait apart, an eventfd has one queue. */
 export const readQueue = (inode: number): number => inode * 2;
 export const writeQueue = (inode: number): number => inode * 2 + 1;
-
-const cloneInode = (from: Inode): Inode =>
-  from.kind === "directory" ? { ...from, entries: new Map(from.entries) } : { ...from };
-
-/** The descriptor table, with a number that changes whenever it does. */
-class DescriptorTable extends Map<number, number> {
-  version = 0;
-
-  override set(fd: number, file: number): this {
-    this.version++;
-    return super.set(fd, file);
-  }
-
-  override delete(fd: number): boolean {
-    this.version++;
-    return super.delete(fd);
-  }
-
-  fork(): DescriptorTable {
-    const copy = new DescriptorTable();
-    for (const [fd, file] of this) copy.set(fd, file);
-    copy.version = this.version;
-    return copy;
-  }
-}
 
 export class World {
   readonly inodes = new Map<number, Inode>();

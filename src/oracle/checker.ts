@@ -20,6 +20,8 @@ import type { Choices, Strictness, Verdict } from "./verdict.ts";
 type Call = EnterEvent | RegisterEvent | SystemEvent;
 
 const CANDIDATES_MAX = 256;
+/** A wait with a watchdog that took this long ran into it. */
+const WATCHDOG_HIT_NS = 400_000_000n;
 
 export interface CheckerOptions {
   readonly profile: KernelProfile;
@@ -133,7 +135,7 @@ export class Checker implements Observer {
 
   /** [liveness.due] A watchdog ended the wait: candidates in which something was still due are not it. */
   private keepLive(call: Call | undefined): boolean {
-    if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < 1_000_000_000n) return true;
+    if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < WATCHDOG_HIT_NS) return true;
     this.candidates = this.candidates.filter((m) => dueCompletions(m, 0n) === 0);
     return this.candidates.length > 0;
   }

@@ -9,8 +9,8 @@ export interface Survivor {
 }
 
 /** Runs tried for one candidate and one event, and for a whole trace, before the oracle gives up. */
-export const RUNS_MAX = 300;
-export const TRACE_RUNS_MAX = 1000;
+export const RUNS_MAX = 200;
+export const TRACE_RUNS_MAX = 600;
 
 export interface Runs {
   readonly survivors: readonly Survivor[];

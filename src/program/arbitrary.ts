@@ -25,7 +25,7 @@ const OPS_MAX = 56;
 /** Of a program whose ring may be refused. */
 const ODD_OPS_MAX = 3;
 
-const skipOrDrain = pick<Manner["skipOrDrain"]>([3, "neither"], [8, "drain"], [5, "skip"], [2, "both"]);
+const skipOrDrain = pick<Manner["skipOrDrain"]>([8, "neither"], [5, "drain"], [5, "skip"], [1, "both"]);
 
 /** Groups that yield between `minOps` and `maxOps` operations: each yields one or more. */
 function groups(of: fc.Arbitrary<Drafts>, { minOps = 1, maxOps = OPS_MAX }: ProgramOptions): fc.Arbitrary<Draft[]> {

@@ -30,7 +30,7 @@ export interface RunReport {
   readonly blockedNs: number;
 }
 
-const WATCHDOG_NS = 2_000_000_000n;
+const WATCHDOG_NS = 500_000_000n;
 /** Timers that end within this are waited for; longer ones are cancelled. */
 const HORIZON_NS = 20_000_000n;
 const WAIT_NS = 200_000n;

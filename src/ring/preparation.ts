@@ -50,6 +50,8 @@ export interface PreparationParts {
   /** Descriptor of the kernel's private directory. */
   readonly directory: () => Fd;
   readonly isRegistered: (fd: Fd) => boolean;
+  /** Throws where the driver is closed: its slots are no longer its own. */
+  readonly checkOpen: () => void;
 }
 
 export class Preparation {
@@ -75,6 +77,7 @@ export class Preparation {
    * fields that follow. With `blockBytes` the request gets scratch memory, through `blockOf`.
    */
   begin(entry: Slot, opcode: number, fd: number, options: CommonOptions = NO_OPTIONS): number {
+    this.parts.checkOpen();
     if (entry.prepared) throw new Error("this entry is prepared already: one call fills it in; getSubmission() gives the next one");
     if (entry.serial < this.#sq.publishedSerial)
       throw new Error("this entry was submitted already and belongs to the kernel now: getSubmission() gives a new one");

@@ -94,6 +94,7 @@ export class RingDriver implements Driver {
       ringFd: ring.fd,
       directory: () => this.#directoryFd(),
       isRegistered: (fd) => readiness.has(fd),
+      checkOpen: () => this.#checkOpen(),
     });
     this.#inbox = new Inbox({ ring, cq, sq, inFlight, readiness, system });
     this.#waiting = new Waiting(kernel, ring, this.#inbox, () => this.#submitOwn());

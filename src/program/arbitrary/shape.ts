@@ -7,7 +7,7 @@ import { pick } from "./mix.ts";
 /** "roomy": any request, a CQ that does not fill. "inline": a small CQ, no workers. "wild": both at once. */
 export type Shape = "roomy" | "inline" | "wild";
 
-export const shape = pick<Shape>([36, "inline"], [36, "roomy"], [1, "wild"]);
+export const shape = pick<Shape>([42, "inline"], [30, "roomy"], [1, "wild"]);
 
 const ROOMY_ENTRIES = 256;
 const BY_WORKERS: readonly SqeSpec["opcode"][] = ["FSYNC", "OPENAT"];
@@ -22,7 +22,7 @@ export function shapedRing(ring: Program["ring"], of: Shape): Program["ring"] {
 }
 
 /** Requests that a "roomy" program lets pile up before it waits for what must come. */
-const PILE = 5;
+const PILE = 3;
 
 /** "inline": only what needs no worker. "roomy": a wait now and then, so that not everything races with everything. */
 export function shapedOps(ops: readonly Operation[], ring: Program["ring"], of: Shape): Operation[] {
