@@ -239,13 +239,14 @@ export class Checker implements Observer {
     }
   }
 
-  /** On every fair run from this state: does this call never return? */
+  /** From this state, on a fair run: does this call never return, or only when a timer ends that nobody waits for? */
   wouldBlock(state: Machine, call: EnterEvent): boolean {
     const f = state.fork();
     f.scheduler = new Simulation();
     try {
+      const begun = f.nowNs;
       enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg });
-      return false;
+      return f.nowNs - begun > WATCHDOG_HIT_NS;
     } catch (error) {
       if (error instanceof WouldBlockForever) return true;
       if (error instanceof Unmodelled) return false;

@@ -35,9 +35,9 @@ export function runAndJudge(kernel: Kernel, program: Program, options: JudgeOpti
   };
 }
 
-/** Would this enter, which has not been called yet, never return in any state that the kernel may be in? */
+/** Would this enter, which has not been called yet, never return in some state that the kernel may be in? */
 function blocksForever(checker: Checker, next: EnterEvent): boolean {
-  return checker.states.every((state) => checker.wouldBlock(state, next));
+  return checker.states.some((state) => checker.wouldBlock(state, next));
 }
 
 /** Judges a trace that was recorded elsewhere. */
