@@ -37,6 +37,8 @@ export class Guided implements Scheduler {
   private readonly asleep = new Map<string, Step>();
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
+  /** Something was under way beside the application's thread while this run went on. */
+  raced = false;
   private next = 0;
   private steps = 0;
 
@@ -140,6 +142,7 @@ export class Guided implements Scheduler {
 
   before(m: Machine, of: () => Footprint): void {
     if (!anythingMoves(m)) return;
+    this.raced ||= racing(m);
     const mine = of();
     for (;;) {
       const steps = this.preceding(m, mine);
@@ -163,6 +166,8 @@ export class Guided implements Scheduler {
     // Task work is done by the thread that is in the call: it can't come in between.
     if (step.kind === "task-work") return false;
     const r = m.request(step.request);
+    // What is taken back completes as task work, behind the timers that fired before.
+    if (step.kind === "expire" && mine.writes.some((name) => name.startsWith("ud:"))) return true;
     const counted = step.kind !== "effect" && mine.reads.includes("cq");
     if (!counted && !conflicts(footprint(m, r), mine)) return false;
     if (step.kind !== "post") return true;
@@ -177,7 +182,8 @@ export class Guided implements Scheduler {
   }
 
   beforePost(m: Machine, cqe: Cqe): void {
-    if (!anythingMoves(m)) return;
+    if (!racing(m)) return;
+    this.raced = true;
     // A place in the backlog shows only when it is flushed.
     if (m.ring.cqWindow === 0 && isFull(m)) return;
     while (this.upcoming() !== undefined && !this.matches(cqe)) this.toward(m);
@@ -320,6 +326,12 @@ function mayWake(m: Machine, s: Step): boolean {
 /** Task work that posts nothing: when it ran shows nowhere, unless a drain waits for it. */
 function onlyFrees(m: Machine): boolean {
   return !m.ring.drainActive && m.taskWorks.every((w) => w === "io_uring") && m.taskList.every((id) => m.request(id).taskWork === "free");
+}
+
+/** Workers or due timers: what another order of things could come from. */
+function racing(m: Machine): boolean {
+  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
+  return m.ring.backlogUnknown || dueTimers(m).length > 0;
 }
 
 /** Is anything under way beside the application's thread? */

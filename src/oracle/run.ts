@@ -37,7 +37,7 @@ export function runs(
     const guide = new Guided(script, expected, effort);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
-    raced ||= anythingMoves(machine);
+    raced ||= guide.raced || anythingMoves(machine);
     for (let at = guide.trail.length - 1; at >= 0; at--) {
       const taken = guide.trail[at];
       if (taken === undefined || taken.index === taken.alternatives.length - 1) continue;
