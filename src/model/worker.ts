@@ -11,6 +11,7 @@ import { assignFile, issue } from "./issue.ts";
 import { chain, findNext } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
+import { load64 } from "./memory.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
 
@@ -50,6 +51,7 @@ export function startable(m: Machine, queue: readonly Request[] = working(m)): R
   );
 }
 
+const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
 const READS: readonly number[] = [IORING_OP_READ, IORING_OP_READV];
 const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV];
 
@@ -70,8 +72,17 @@ function wouldBlock(m: Machine, r: Request): boolean {
     if (reads) return file.read && inode.buffers.length === 0 && inode.writers > 0;
     return file.write && inode.readers > 0 && m.world.pipeRoom(inode.id, size) === 0;
   }
-  if (inode.kind === "eventfd") return reads && size >= 8 && inode.count === 0n;
-  return false;
+  if (inode.kind !== "eventfd") return false;
+  return reads ? size >= 8 && inode.count === 0n : wouldPassEnd(m, r, inode.count);
+}
+
+/** An eventfd's writer waits while the count would pass its end. */
+function wouldPassEnd(m: Machine, r: Request, count: bigint): boolean {
+  const [first] = r.prepared.iov ?? [];
+  const bytes = first?.len === 8 ? m.memory.read(first.addr, 8) : undefined;
+  if (bytes === undefined) return false;
+  const value = load64(bytes, 0);
+  return value !== EVENTFD_MAX && EVENTFD_MAX - count <= value;
 }
 
 /** io_wq_submit_work, up to the completion. */
