@@ -24,7 +24,9 @@ export const nop: Operation = {
   issue(m, r) {
     const { opFlags, fd } = r.prepared;
     if ((opFlags & IORING_NOP_FILE) !== 0) {
-      r.file = (opFlags & IORING_NOP_FIXED_FILE) !== 0 ? 0 : take(m, fd);
+      // [nop.fixed-file-either] either flag means a registered file, of which this part of the model has none
+      const fixed = (opFlags & IORING_NOP_FIXED_FILE) !== 0 || (r.flags & REQ.FIXED_FILE) !== 0;
+      r.file = fixed ? 0 : take(m, fd);
       if (r.file === 0) r.res = -EBADF;
     }
     if ((opFlags & IORING_NOP_FIXED_BUFFER) !== 0 && r.res !== -EBADF) r.res = -EFAULT;

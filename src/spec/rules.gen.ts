@@ -208,6 +208,7 @@ const TABLE = {
   "nop.inject-negative-fails": { force: "must", since: "6.10", text: "A NOP whose result is negative counts as failed to its chain." },
   "nop.file": { force: "must", since: "6.13", text: "With IORING_NOP_FILE a NOP takes a reference to fd while it runs, and completes with -EBADF where fd is not open." },
   "nop.task-work": { force: "must", since: "6.17", text: "With IORING_NOP_TW a NOP completes as task work, not in the batch." },
+  "nop.fixed-file-either": { force: "must", since: "6.13", text: "NOP with IORING_NOP_FILE takes its file from the registered files where IORING_NOP_FIXED_FILE or IOSQE_FIXED_FILE is set." },
   "fsync.always-worker": { force: "must", since: "5.1", text: "FSYNC is run by a worker, never inline, also where it fails." },
   "fsync.failure-keeps-chain": { force: "must", since: "6.0", text: "An FSYNC that completes with an error does not sever its chain." },
   "fsync.flags-checked": { force: "must", since: "5.1", text: "A flag other than IORING_FSYNC_DATASYNC, or an addr or buf_index other than 0, fails an FSYNC at submission with -EINVAL." },
