@@ -2,7 +2,7 @@
 // blocked in the kernel for ever. Reads nothing: end-of-file on the lifeline is the word.
 import { Socket } from "node:net";
 import process from "node:process";
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { LIFELINE_FD } from "./messages.ts";
 import { removeScratch } from "./scratch.ts";
 import { unstick } from "./stuck-child.ts";
@@ -17,3 +17,5 @@ function die(): void {
 }
 
 new Socket({ fd: LIFELINE_FD, readable: true, writable: false }).on("error", die).on("end", die).on("close", die).resume();
+// From here on this thread opens no file: descriptors are the programs' own.
+parentPort?.postMessage("watching");

@@ -1,17 +1,19 @@
 // The sacrificial process: runs programs on a kernel with the oracle following along, one after the
 // other, and says what came of each. Raw rings are opened only here. It may crash, hang or be killed;
 // the parent (runner.ts) makes another one.
+import { once } from "node:events";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { Worker } from "node:worker_threads";
 import type { Kernel } from "../kernel.ts";
-import { Unmodelled } from "../kernel.ts";
+import { Unmodelled, WouldBlockForever } from "../kernel.ts";
 import { createModelKernel } from "../model/kernel.ts";
 import { runAndJudge } from "../oracle/judge.ts";
 import type { Strictness } from "../oracle/verdict.ts";
 import { memorySafe } from "../program/safety.ts";
 import { createRealKernel, RealKernelUnavailable } from "../real/linux-kernel.ts";
+import { lostOutcome } from "./lost.ts";
 import { ANSWER_FD } from "./messages.ts";
 import type { ChildSettings, FromChild, Job } from "./messages.ts";
 import { removeScratch } from "./scratch.ts";
@@ -45,11 +47,18 @@ function send(message: FromChild): void {
 function runOne(kernel: Kernel, job: Job, strictness: Strictness): void {
   const unsafe = kernel.backend === "real" ? memorySafe(job.program) : undefined;
   if (unsafe !== undefined) return send({ done: job.id, threw: `not safe to run: ${unsafe}`, unmodelled: false });
-  const onRisk = (note: string): void => send({ risk: job.id, note });
+  let note: string | undefined;
+  const onRisk = (text: string): void => {
+    note = text;
+    send({ risk: job.id, note });
+  };
   try {
     const outcome = runAndJudge(kernel, job.program, { strictness, keepTrace: job.keepTrace ?? false, onRisk });
     send({ done: job.id, outcome });
   } catch (error) {
+    // Where a real kernel would have to be left by force, the model says that it would.
+    if (error instanceof WouldBlockForever)
+      return send({ done: job.id, outcome: lostOutcome(job, { by: "watchdog", words: error.message, running: job, rest: [], note, silentMs: 0 }) });
     const threw = error instanceof Error ? (error.stack ?? error.message) : String(error);
     send({ done: job.id, threw, unmodelled: error instanceof Unmodelled });
   }
@@ -79,7 +88,10 @@ async function serve(): Promise<void> {
 
 async function main(): Promise<void> {
   const lifeline = import.meta.url.endsWith(".ts") ? "./lifeline.ts" : "./lifeline.js";
-  new Worker(new URL(lifeline, import.meta.url), { workerData: settings.directory }).unref();
+  const watcher = new Worker(new URL(lifeline, import.meta.url), { workerData: settings.directory });
+  // While it starts it opens and closes files of its own, whose numbers a program may use.
+  await once(watcher, "message");
+  watcher.unref();
   try {
     await serve();
   } catch (error) {
