@@ -7,7 +7,8 @@ import {
 import { SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
-import type { Machine } from "./machine.ts";
+import { footprint } from "./footprint.ts";
+import type { Footprint, Machine } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import type { Operation } from "./operation.ts";
 import { cancelPoll, hashed } from "./poll.ts";
@@ -19,6 +20,8 @@ import { startWork, working } from "./worker.ts";
 const KNOWN =
   IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED |
   IORING_ASYNC_CANCEL_USERDATA | IORING_ASYNC_CANCEL_OP;
+
+export const EVERYTHING: Footprint = { reads: [], writes: ["*"] };
 
 /** struct io_cancel_data */
 interface Wanted {
@@ -55,7 +58,7 @@ function matches(r: Request, wanted: Wanted): boolean {
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
-  const found = working(m).filter((r) => matches(r, wanted));
+  const found = working(m).filter((r) => !r.posted && matches(r, wanted));
   const running: Request[] = [];
   let cancelled = 0;
   for (const r of found) {
@@ -91,8 +94,11 @@ function tryCancel(m: Machine, wanted: Wanted): number {
   return cancelTimeout(m, (r) => matches(r, wanted)) ? 0 : -ENOENT;
 }
 
-/** __io_async_cancel: 0 or -errno; with ALL or ANY how many. [cancel.all-counts] [cancel.any-is-all] */
-function cancel(m: Machine, wanted: Wanted): number {
+/**
+ * __io_async_cancel: 0 or -errno; with ALL or ANY how many, one after the other: what goes on beside it
+ * may come in between. [cancel.all-counts] [cancel.any-is-all]
+ */
+function cancel(m: Machine, wanted: Wanted, touched: () => Footprint): number {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
   let count = 0;
   for (;;) {
@@ -100,6 +106,7 @@ function cancel(m: Machine, wanted: Wanted): number {
     if (result === -ENOENT) break;
     if (!all) return result;
     count++;
+    if (m.inCall) m.scheduler.before(m, touched);
   }
   const again = cancelWork(m, wanted);
   if (all) return again === "not found" ? count : count + 1;
@@ -128,9 +135,8 @@ export const asyncCancel: Operation = {
         return "complete";
       }
     }
-    r.res = cancel(m, {
-      flags: opFlags, userData: addr, file: r.file, opcode: len & 0xff, seq: m.ring.cancelSeq, self: how.worker ? r : undefined,
-    });
+    const wanted = { flags: opFlags, userData: addr, file: r.file, opcode: len & 0xff, seq: m.ring.cancelSeq, self: how.worker ? r : undefined };
+    r.res = cancel(m, wanted, () => footprint(m, r));
     if (r.res < 0) setFail(r);
     return "complete";
   },
@@ -151,7 +157,7 @@ export function syncCancel(m: Machine, addr: bigint): number | undefined {
   }
   const opcode = bytes[SYNC_CANCEL_REG.opcode] ?? 0;
   const userData = load64(bytes, SYNC_CANCEL_REG.addr);
-  const result = cancel(m, { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined });
+  const result = cancel(m, { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined }, () => EVERYTHING);
   if (file !== 0) m.world.put(file, wakeQueue(m));
   return result === -EALREADY ? undefined : result;
 }

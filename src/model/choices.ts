@@ -3,10 +3,13 @@
 export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "rw.read-inline": ["inline", "worker"],
   "rw.write-inline": ["inline", "worker"],
+  "rw.position": ["stored", "not yet"],
   "openat.cached": ["inline", "worker"],
   "worker.cancel-before-start": ["ran", "refused"],
+  "worker.release": ["before", "after"],
   "cancel.worker": ["pending", "running"],
   "multishot.room": ["room", "full"],
+  "timeout.counted": ["0", "1", "2", "3", "4"],
   "timeout.satisfied": ["count", "timer"],
   "taskrun.late": ["ran", "after"],
   "fd.recycled": ["none", "file"],

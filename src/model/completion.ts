@@ -77,7 +77,9 @@ export function clearSqFlag(m: Machine, bit: number): void {
 /** Publishes the tail (a release store), then completes the timeouts that counted this far. */
 function commitCq(m: Machine): void {
   store32(writable(m.ring.ring), WORD.cqTail, m.ring.cachedCqTail);
-  if (m.ring.offTimeoutUsed) flushTimeouts(m);
+  if (!m.ring.offTimeoutUsed) return;
+  if (m.inCall) m.scheduler.beforeCount(m);
+  flushTimeouts(m);
 }
 
 export const cqeOf = (r: Request): Cqe =>
@@ -88,6 +90,7 @@ export const cqeOf = (r: Request): Cqe =>
 /** Completed: the CQE comes with the next flush of this batch. */
 export function completeDeferred(m: Machine, r: Request): void {
   r.state = "completing";
+  m.scheduler.decided(m, r);
   m.ring.completing.push(r.id);
 }
 
@@ -138,24 +141,35 @@ function flushNow(m: Machine, splits = false): void {
   ring.splitting = splits;
   let first = true;
   // [submit.inline-order] [overflow.backlog]
-  for (const id of batch) {
+  for (const [at, id] of batch.entries()) {
     const r = m.request(id);
     if ((r.flags & REQ.CQE_SKIP) !== 0) continue;
+    ring.posting = batch.slice(at);
     if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
     first = false;
     if (!fillCqe(m, cqeOf(r))) addOverflow(m, r);
   }
   ring.splitting = false;
+  ring.posting = [];
   commitCq(m);
-  for (const id of batch) freeRequest(m, m.request(id));
-  if (ring.drainActive) queueDeferred(m);
+  let since = m.nowNs;
+  for (const id of batch) {
+    const r = m.request(id);
+    if (r.sinceNs < since) since = r.sinceNs;
+    freeRequest(m, r);
+  }
+  if (ring.drainActive) m.since(since, () => queueDeferred(m));
   ring.cqFlush = false;
 }
 
 /** io_free_batch_list, for one request: the last reference starts the successor and drops the file. */
 function freeRequest(m: Machine, r: Request): void {
+  if (r.held && !heldOn(m, r)) r.refs--;
+  r.held = false;
   if (r.refs > 0 && --r.refs > 0) {
     r.state = "effected";
+    r.posted = true;
+    r.flags |= REQ.CQE_SKIP;
     return;
   }
   if ((r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0) m.since(r.sinceNs, () => queueNext(m, r));
@@ -163,6 +177,12 @@ function freeRequest(m: Machine, r: Request): void {
   if (r.file !== 0) releaseFile(m, r.file);
   m.requests.delete(r.id);
   m.ring.allocated--;
+}
+
+/** Does the worker still have its reference, where that would show? [worker.release-late] */
+function heldOn(m: Machine, r: Request): boolean {
+  const shows = r.link !== 0 || m.ring.deferred.length > 0 || (r.file !== 0 && m.world.file(r.file).refs === 1);
+  return shows && m.scheduler.choose(m, "worker.release", ["before", "after"]) === 1;
 }
 
 /** Is there a backlog? While there is, nothing is posted past it. */

@@ -8,7 +8,7 @@ import {
 import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { knowsRegister } from "./profile.ts";
-import { syncCancel } from "./cancel.ts";
+import { EVERYTHING, syncCancel } from "./cancel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
@@ -136,7 +136,7 @@ export function register(m: Machine, opcode: number, arg: bigint | number | null
     if (!knowsRegister(m.profile, opcode)) return -EINVAL;
     if (opcode !== IORING_REGISTER_SYNC_CANCEL) throw new Unmodelled(`io_uring_register opcode ${opcode}`);
     if (arg === null || nrArgs !== 1) return -EINVAL;
-    m.scheduler.before(m, () => ({ reads: [], writes: ["*"] }));
+    m.scheduler.before(m, () => EVERYTHING);
     const result = syncCancel(m, BigInt(arg));
     if (result === undefined) throw new Unmodelled("IORING_REGISTER_SYNC_CANCEL of a request that a worker is running");
     leaveCall(m);

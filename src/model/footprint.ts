@@ -1,21 +1,39 @@
 // What a request touches when it takes effect, so that effects which cannot be told apart need not be
 // put in order. Names are of the world's objects; "*" touches everything.
 import {
-  IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
+  IORING_NOP_FILE, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
   IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE, IORING_OP_WRITEV,
 } from "../spec/constants.gen.ts";
 import { isFarOff } from "./descriptor.ts";
 import type { Footprint, Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
+import type { OpenFile } from "./world.ts";
+
+/** An offset that means the file's own position. */
+const CURRENT_POSITION = 0xffff_ffff_ffff_ffffn;
 
 const NOTHING: Footprint = { reads: [], writes: [] };
 
-/** The objects behind an open file: its inode, and its position where that is used. */
-function fileObjects(m: Machine, r: Request): string[] {
+function fileOf(m: Machine, r: Request): OpenFile | undefined {
   const id = r.file !== 0 ? r.file : m.world.fds.get(r.prepared.fd);
-  const file = id === undefined ? undefined : m.world.files.get(id);
+  return id === undefined ? undefined : m.world.files.get(id);
+}
+
+/** The objects behind an open file: its inode, and its position. */
+function fileObjects(m: Machine, r: Request): string[] {
+  const file = fileOf(m, r);
   return file === undefined ? [] : [`inode:${file.inode}`, `file:${file.id}`];
+}
+
+/** A transfer at a place of its own leaves a file's position alone; reading a regular file leaves its inode alone. */
+function transferObjects(m: Machine, r: Request, reads: boolean): Footprint {
+  const file = fileOf(m, r);
+  if (file === undefined) return NOTHING;
+  const regular = m.world.inode(file.inode).kind === "file";
+  const inode = [`inode:${file.inode}`];
+  const position = regular && r.prepared.off !== CURRENT_POSITION ? [] : [`file:${file.id}`];
+  return regular && reads ? { reads: inode, writes: position } : { reads: [], writes: [...inode, ...position] };
 }
 
 function userMemory(m: Machine, r: Request): string[] {
@@ -53,17 +71,20 @@ function operationObjects(m: Machine, r: Request): Footprint {
   const fd = r.file === 0 ? descriptorObjects(m, r.prepared.fd) : [];
   switch (r.opcode) {
     case IORING_OP_NOP:
+      return fd.length === 0 || (r.prepared.opFlags & IORING_NOP_FILE) === 0 ? NOTHING : { reads: fd, writes: [] };
     case IORING_OP_FSYNC:
       return fd.length === 0 ? NOTHING : { reads: fd, writes: [] };
     case IORING_OP_TIMEOUT:
       // A count is relative to what was posted before.
       return r.timeoutOff === 0 ? NOTHING : { reads: ["cq"], writes: [] };
     case IORING_OP_READ:
-    case IORING_OP_READV:
-      return { reads: fd, writes: [...fileObjects(m, r), ...userMemory(m, r)] };
+    case IORING_OP_READV: {
+      const { reads, writes } = transferObjects(m, r, true);
+      return { reads: [...fd, ...reads], writes: [...writes, ...userMemory(m, r)] };
+    }
     case IORING_OP_WRITE:
     case IORING_OP_WRITEV:
-      return { reads: [...fd, ...userMemory(m, r)], writes: fileObjects(m, r) };
+      return { reads: [...fd, ...userMemory(m, r)], writes: transferObjects(m, r, false).writes };
     case IORING_OP_POLL_ADD:
       return { reads: fd, writes: fileObjects(m, r) };
     case IORING_OP_CLOSE:

@@ -7,7 +7,7 @@ import { take } from "./descriptor.ts";
 import { footprint } from "./footprint.ts";
 import type { Machine } from "./machine.ts";
 import { operation, type Issued, type IssueHow } from "./operation.ts";
-import { armInternalPoll } from "./poll.ts";
+import { armInternalPoll, retriesAtOnce } from "./poll.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
 import { queueWork } from "./worker.ts";
@@ -27,7 +27,7 @@ export function issue(m: Machine, r: Request, how: IssueHow): Issued {
 
 /** io_queue_sqe: by the application's thread, without blocking. */
 export function queueSqe(m: Machine, r: Request): void {
-  m.scheduler.before(m, () => footprint(m, r));
+  if (!retriesAtOnce(r)) m.scheduler.before(m, () => footprint(m, r));
   const issued = issue(m, r, { nonblock: true, worker: false });
   if (issued === "complete") completeDeferred(m, r);
   else if (issued !== "skip") queueAsync(m, r, issued);

@@ -37,13 +37,19 @@ export interface Footprint {
  */
 export interface Scheduler {
   /** Picks one of the alternatives that the kernel has at this point. The first is the favoured one. */
-  choose(m: Machine, point: string, alternatives: readonly string[]): number;
+  choose(m: Machine, point: string, alternatives: readonly string[], about?: Request): number;
   /** About to do something with this footprint: workers that conflict with it may come first. */
   before(m: Machine, footprint: () => Footprint): void;
+  /** About to reckon the timeouts that count completions: a timer that fires first steps the count back. */
+  beforeCount(m: Machine): void;
   /** About to post this CQE inside a call: workers may post theirs first. */
   beforePost(m: Machine, cqe: Cqe): void;
+  /** Which of `m.running` the thread does next: what was queued from beside it may have come before the others. */
+  nextTask(m: Machine): number;
   /** The backlog is being flushed and there is room: which of it comes next; undefined where nothing does. */
   nextOfBacklog(m: Machine): number | undefined;
+  /** The result of this request's last completion is settled: its CQE comes, now or later. */
+  decided(m: Machine, r: Request): void;
   /** A CQE was written to the ring, at `m.ring.cachedCqTail`. False forbids it: this run is not the one looked for. */
   posted(m: Machine, cqe: Cqe): Cqe;
   /** Lets the rest of the kernel go on while the caller waits for `done`. */
@@ -94,6 +100,8 @@ export class RingState {
   linkLast = 0;
   /** Completions of this batch, posted by the next flush. */
   completing: number[] = [];
+  /** What is left of the batch that is being posted. */
+  posting: readonly number[] = [];
   /** A batch of task work is being posted: late task work may turn out to have been in front of it. */
   splitting = false;
   /** Completions were posted one by one: flush the tail. */
@@ -133,13 +141,14 @@ export class RingState {
     copy.linkHead = this.linkHead;
     copy.linkLast = this.linkLast;
     copy.completing = [...this.completing];
+    copy.posting = this.posting;
     copy.cqFlush = this.cqFlush;
     return copy;
   }
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")}`;
   }
 }
 
@@ -168,6 +177,8 @@ export class Machine {
   readonly requests = new Map<number, Request>();
   /** tctx->task_list, oldest first. */
   taskList: number[] = [];
+  /** What is left of the list that is being run. */
+  running: readonly number[] = [];
   /** task_struct.task_works, oldest first; run newest first. */
   taskWorks: TaskCallback[] = [];
   /** Some of the task work came from outside a call: it need not have run when the call that is running returns. */
@@ -176,6 +187,8 @@ export class Machine {
   inCall = false;
   /** What `backlogSince` is for things that the step under way brings about; undefined inside a call. */
   stepBacklog: number | undefined;
+  /** The request whose step is under way beside the thread. */
+  stepOf: Request | undefined;
   workSeq = 0;
   hashSeq = 0;
   /** The clock: bounds of the moment that the running step happens in. */
@@ -215,6 +228,7 @@ export class Machine {
     if (this.state !== undefined) copy.state = this.state.fork();
     for (const [id, request] of this.requests) copy.requests.set(id, request.fork());
     copy.taskList = [...this.taskList];
+    copy.running = this.running;
     copy.taskWorks = [...this.taskWorks];
     copy.lateTaskWork = this.lateTaskWork;
     copy.workSeq = this.workSeq;
@@ -224,25 +238,18 @@ export class Machine {
     return copy;
   }
 
-  /** Equal keys: no later observation can tell the two states apart (user memory is compared apart). */
+  /** Equal keys: no later observation can tell the two states apart, those of ring memory left aside. */
   key(): string {
     let text = this.state?.key() ?? "";
     for (const request of this.requests.values()) text += `#${request.key()}`;
     text += `|${this.order((r) => r.workSeq)}|${this.order((r) => r.hashSeq)}`;
-    return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.world.key()}`;
+    return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.running.join()}|${this.world.key()}|${this.memory.key()}`;
   }
 
   /** Who came before whom, where only that matters. */
   private order(by: (r: Request) => number): string {
     const numbered = [...this.requests.values()].filter((r) => r.state !== "done" && by(r) !== 0);
     return numbered.sort((a, b) => by(a) - by(b)).map((r) => r.id).join();
-  }
-
-  /** The same for user memory: a sum over its bytes. */
-  memoryKey(): number {
-    let sum = 0x811c9dc5;
-    for (const { bytes } of this.memory.segments) for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x01000193);
-    return sum;
   }
 
   /** Does something that may have happened as early as this: late things must not be dated by when they show. */
@@ -257,9 +264,12 @@ export class Machine {
   beside(r: Request, sinceNs: bigint, act: () => void): void {
     const wasIn = this.inCall;
     const wasStep = this.stepBacklog;
+    const wasOf = this.stepOf;
     this.inCall = false;
     this.stepBacklog = r.backlogSince;
+    this.stepOf = r;
     this.since(sinceNs, act);
+    this.stepOf = wasOf;
     this.stepBacklog = wasStep;
     this.inCall = wasIn;
   }

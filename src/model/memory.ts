@@ -1,6 +1,7 @@
 // User memory as the modelled kernel sees it: regions at addresses, and nothing in between. A region
 // is shared by every fork of a machine until one of them writes it (copy on write); a machine that
 // never forks writes the application's own buffer. Ring memory is made of the same regions.
+import { fnv } from "./digest.ts";
 
 /** A piece of memory. `bytes` may be replaced when a fork writes it: always go through the region. */
 export interface Segment {
@@ -8,16 +9,18 @@ export interface Segment {
   bytes: Uint8Array;
   /** Another fork reads these bytes too: copy before the first write. */
   shared: boolean;
+  /** Sum of the bytes, as long as nobody asked to write them. */
+  sum: number | undefined;
 }
 
 export function segment(addr: bigint, bytes: Uint8Array): Segment {
-  return { addr, bytes, shared: false };
+  return { addr, bytes, shared: false, sum: undefined };
 }
 
 /** The same bytes for a fork; both sides copy before they write. */
 export function shareSegment(from: Segment): Segment {
   from.shared = true;
-  return { addr: from.addr, bytes: from.bytes, shared: true };
+  return { addr: from.addr, bytes: from.bytes, shared: true, sum: from.sum };
 }
 
 /** The bytes of a segment, safe to write in this fork. */
@@ -26,6 +29,7 @@ export function writable(of: Segment): Uint8Array {
     of.bytes = of.bytes.slice();
     of.shared = false;
   }
+  of.sum = undefined;
   return of.bytes;
 }
 
@@ -56,6 +60,13 @@ export class Memory {
 
   add(of: Segment): void {
     this.segments.push(of);
+  }
+
+  /** Equal keys: the same bytes. */
+  key(): string {
+    let text = "";
+    for (const s of this.segments) text += `${(s.sum ??= fnv(s.bytes))},`;
+    return text;
   }
 
   remove(addr: bigint): void {

@@ -130,6 +130,9 @@ export function armInternalPoll(m: Machine, r: Request, onWorker: boolean): "arm
   return armed.is === "error" ? "aborted" : armed.is;
 }
 
+/** One of many tries with nothing in between: what came before it may as well have come before the first or the last. */
+export const retriesAtOnce = (r: Request): boolean => r.polled && r.pollRetries > 1 && r.pollRetries < RETRIES - 2;
+
 /** io_poll_cancel_req */
 export function cancelPoll(m: Machine, r: Request): void {
   r.pollCancelled = true;

@@ -13,7 +13,6 @@ export const REQ = {
   BUFFER_SELECT: 1 << 5,
   CQE_SKIP: 1 << 6,
   FAIL: 1 << 8,
-  CUR_POS: 1 << 9,
   NOWAIT: 1 << 10,
   SKIP_LINK_CQES: 1 << 11,
 } as const;
@@ -80,8 +79,10 @@ export class Request {
   /** References: a worker holds one of its own beside the completion's. 0: not counted. */
   refs = 0;
 
-  /** The CQE is posted by the worker itself; the request lives on to free its successor. */
+  /** The CQE is posted; the request lives on until the worker lets go of it. */
   posted = false;
+  /** A worker that failed may still have its reference when the thread completes the request. */
+  held = false;
 
   // Polling.
   pollEvents = 0;
@@ -99,10 +100,11 @@ export class Request {
   // Timing.
   timeoutOff = 0;
   targetSeq = 0;
+  /** The completions that count, when it was handed to a worker. */
+  sinceSeq = 0;
   repeats = 0;
-  /** Earliest moment at which the timer may fire, and the latest at which it is due. */
+  /** Earliest moment at which the timer may fire. */
   earliestNs = 0n;
-  latestNs = 0n;
 
   // Worker.
   /** Order of arrival at io-wq. */
@@ -112,13 +114,24 @@ export class Request {
   workCancelled = false;
   /** An ASYNC_CANCEL said -EALREADY: a worker that blocks is interrupted, one that had not begun may refuse. */
   workInterrupted = false;
+  /** The worker waits inside read(2) or write(2), or did. */
+  waited = false;
 
   cancelSeq = -1;
+
+  /** Where every buffer is a write of its own: which is next, and how much was written. */
+  segment = 0;
+  moved = 0;
+  /** The file's position that a worker's transfer has yet to store. */
+  latePosition: number | undefined;
 
   /** How many completions had gone to the backlog when it was handed to a worker or armed a timer. */
   backlogSince = 0;
   /** It was completed beside the application's thread: nothing tells when, before the backlog is flushed. */
   floating = false;
+  /** Whose step that was, and what that touched. */
+  cause = 0;
+  causeTouches: Footprint | undefined;
   /** The first request of its chain: members of one chain complete in order. */
   group = 0;
 
@@ -146,6 +159,7 @@ export class Request {
     copy.sinceNs = this.sinceNs;
     copy.refs = this.refs;
     copy.posted = this.posted;
+    copy.held = this.held;
     copy.pollEvents = this.pollEvents;
     copy.pollRefs = this.pollRefs;
     copy.pollCancelled = this.pollCancelled;
@@ -156,16 +170,22 @@ export class Request {
     copy.pollMask = this.pollMask;
     copy.timeoutOff = this.timeoutOff;
     copy.targetSeq = this.targetSeq;
+    copy.sinceSeq = this.sinceSeq;
     copy.repeats = this.repeats;
     copy.earliestNs = this.earliestNs;
-    copy.latestNs = this.latestNs;
     copy.workSeq = this.workSeq;
     copy.workHash = this.workHash;
     copy.workCancelled = this.workCancelled;
     copy.workInterrupted = this.workInterrupted;
+    copy.waited = this.waited;
     copy.cancelSeq = this.cancelSeq;
+    copy.segment = this.segment;
+    copy.moved = this.moved;
+    copy.latePosition = this.latePosition;
     copy.backlogSince = this.backlogSince;
     copy.floating = this.floating;
+    copy.cause = this.cause;
+    copy.causeTouches = this.causeTouches;
     copy.group = this.group;
     copy.touches = this.touches;
     copy.touchesKey = this.touchesKey;
@@ -174,6 +194,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.segment},${this.latePosition ?? ""},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
   }
 }

@@ -165,7 +165,8 @@ function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
   const pos = position(r);
   if (pos === "negative") return -EINVAL;
   const into = buffers(m, r.prepared.iov ?? []);
-  const res = m.world.read(r.file, into, pos, wakeQueue(m));
+  const res = atPosition(m, r, pos, how, (at) => m.world.read(r.file, into, at, wakeQueue(m)));
+  if (r.waited && res >= 0) m.world.wakeNext(r.file, "reader", wakeQueue(m));
   return res < 0 ? res : finish(r, into.size, res);
 }
 
@@ -182,25 +183,62 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
   }
-  const res = inode.kind === "eventfd" ? writeEach(m, r) : m.world.write(r.file, from, pos, wakeQueue(m));
+  const res = inode.kind === "eventfd"
+    ? writeEach(m, r, how)
+    : atPosition(m, r, pos, how, (at) => m.world.write(r.file, from, at, wakeQueue(m)));
   if (res === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return -EAGAIN;
+  if (r.waited && res >= 0) m.world.wakeNext(r.file, "writer", wakeQueue(m));
   return res < 0 ? failLater(m, r, res) : finish(r, from.size, res);
 }
 
-/** loop_rw_iter: without ->write_iter every buffer is a write of its own. [rw.loop-each-buffer] */
-function writeEach(m: Machine, r: Request): number {
+/**
+ * A transfer at the file's own position reads that when it begins and stores it when it ends, without
+ * the file's lock: a worker's may be stored late. [rw.position-late]
+ */
+function atPosition(m: Machine, r: Request, pos: number | undefined, how: IssueHow, transfer: (at: number | undefined) => number): number {
+  const file = m.world.file(r.file);
+  if (pos !== undefined || m.world.inode(file.inode).kind !== "file") return transfer(pos);
+  settlePosition(m, r.file);
+  const before = file.pos;
+  const res = transfer(undefined);
+  if (how.worker && !m.inCall) {
+    r.latePosition = file.pos;
+    file.pos = before;
+  }
+  return res;
+}
+
+/** Workers that have done their transfer may have stored the file's position, or not yet. */
+export function settlePosition(m: Machine, file: number): void {
+  for (const r of m.requests.values()) {
+    if (r.file !== file || r.latePosition === undefined) continue;
+    if (m.scheduler.choose(m, "rw.position", ["stored", "not yet"]) === 0) storePosition(m, r);
+  }
+}
+
+/** kiocb_done: the position goes to the file. */
+export function storePosition(m: Machine, r: Request): void {
+  if (r.latePosition === undefined) return;
+  m.world.file(r.file).pos = r.latePosition;
+  r.latePosition = undefined;
+}
+
+/** loop_rw_iter: without ->write_iter every buffer is a write of its own, which may wait. [rw.loop-each-buffer] */
+function writeEach(m: Machine, r: Request, how: IssueHow): number {
   const iov = r.prepared.iov ?? [];
   if (iov.every((v) => v.len === 0)) return 0;
-  let done = 0;
-  for (const [i, v] of iov.entries()) {
+  for (; r.segment < iov.length; r.segment++) {
+    const v = iov[r.segment];
     // An empty buffer is passed over, except in front.
-    if (v.len === 0 && i > 0) continue;
+    if (v === undefined || (v.len === 0 && r.segment > 0)) continue;
     const res = m.world.write(r.file, buffers(m, [v]), undefined, wakeQueue(m));
-    if (res < 0) return done > 0 ? done : res;
-    done += res;
+    const waits = res === -EAGAIN && how.worker && !how.nonblock && !m.world.nonblocking(r.file) && !r.workInterrupted;
+    if (waits || (res < 0 && r.moved === 0)) return res;
+    if (res < 0) break;
+    r.moved += res;
     if (res !== v.len) break;
   }
-  return done;
+  return r.moved;
 }
 
 /** kiocb_done of a failed write: the completion is task work. [rw.write-error-task-work] */

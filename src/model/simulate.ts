@@ -2,6 +2,7 @@
 // Workers finish before the call that started them returns, or at a later one where the seed says so;
 // the clock is virtual and moves only while somebody waits.
 import type { Cqe, Footprint, Machine, Scheduler, WaitDeadline } from "./machine.ts";
+import type { Request } from "./request.ts";
 import { enabled, take, type Step } from "./steps.ts";
 
 /** A small generator of numbers (mulberry32): the same seed, the same run. */
@@ -32,12 +33,24 @@ export class Simulation implements Scheduler {
     // Workers run at the end of calls only: nothing comes between here.
   }
 
+  beforeCount(_m: Machine): void {
+    // As above.
+  }
+
   beforePost(_m: Machine, _cqe: Cqe): void {
     // As above.
   }
 
+  nextTask(_m: Machine): number {
+    return 0;
+  }
+
   nextOfBacklog(m: Machine): number | undefined {
     return m.ring.overflow.length > 0 ? 0 : undefined;
+  }
+
+  decided(_m: Machine, _r: Request): void {
+    // Whatever it is, it is what happens.
   }
 
   posted(_m: Machine, cqe: Cqe): Cqe {

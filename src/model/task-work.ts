@@ -16,11 +16,14 @@ export function addTaskWork(m: Machine, r: Request, work: TaskWork): void {
   r.taskWork = work;
   r.sinceNs = m.nowNs;
   if (work !== "free") r.state = "task-work";
+  if (work === "complete" || work === "cancel") m.scheduler.decided(m, r);
   if (m.taskList.length === 0) m.taskWorks.push("io_uring");
   m.taskList.push(r.id);
   if (m.inCall) return;
   m.lateTaskWork = true;
   r.floating = true;
+  r.cause = m.stepOf?.id ?? 0;
+  r.causeTouches = m.stepOf === undefined ? undefined : footprint(m, m.stepOf);
   if (m.stepBacklog !== undefined) r.backlogSince = m.stepBacklog;
 }
 
@@ -54,12 +57,16 @@ export function runTaskWork(m: Machine): void {
 }
 
 function runTaskList(m: Machine): void {
-  const list = m.taskList;
+  const outer = m.running;
+  m.running = m.taskList;
   m.taskList = [];
-  for (const id of list) {
+  while (m.running.length > 0) {
+    const id = m.running[m.running.length > 1 ? m.scheduler.nextTask(m) : 0] ?? 0;
+    m.running = m.running.filter((other) => other !== id);
     const r = m.request(id);
     m.since(r.sinceNs, () => runOne(m, r));
   }
+  m.running = outer;
   flushCompletions(m, true);
 }
 

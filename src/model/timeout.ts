@@ -11,7 +11,7 @@ import { Unmodelled } from "../kernel.ts";
 import { completeDeferred, postMore, setFail } from "./completion.ts";
 import { load64 } from "./memory.ts";
 import type { Machine } from "./machine.ts";
-import type { Operation } from "./operation.ts";
+import type { Issued, IssueHow, Operation } from "./operation.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
 
@@ -32,27 +32,46 @@ const countsNothing = (r: Request): boolean =>
 
 function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
   const absolute = (flags & IORING_TIMEOUT_ABS) !== 0;
-  r.earliestNs = absolute ? ns : m.nowNs + ns;
-  r.latestNs = absolute ? ns : m.untilNs + ns;
+  const earliest = absolute ? ns : m.nowNs + ns;
+  // A time that has passed fires at once.
+  r.earliestNs = earliest > m.nowNs ? earliest : m.nowNs;
   r.state = "timing";
   r.backlogSince = m.stepBacklog ?? m.ring.backlogged;
 }
 
 /** The completions that count: those posted, without the timeouts among them. */
-const sequence = (m: Machine): number => (m.ring.cachedCqTail - m.ring.cqTimeouts) >>> 0;
+export const sequence = (m: Machine): number => (m.ring.cachedCqTail - m.ring.cqTimeouts) >>> 0;
 
-function issueTimeout(m: Machine, r: Request): "skip" {
+/**
+ * A worker armed it, some time after it was handed to one: how many of the completions that it counts
+ * have come since. That is reckoned when it shows, not tried at every completion.
+ */
+function countedAlready(m: Machine, r: Request, tail: number): number {
+  const most = Math.min((tail - r.sinceSeq) >>> 0, r.timeoutOff);
+  if (most === 0) return 0;
+  return m.scheduler.choose(m, "timeout.counted", Array.from({ length: most + 1 }, (_, n) => String(n)), r);
+}
+
+function issueTimeout(m: Machine, r: Request, how: IssueHow): Issued {
   const ring = m.ring;
   let at = ring.timeouts.length;
   if (!countsNothing(r)) {
-    // [timeout.count-base] relative to what is posted now
+    // [timeout.count-base] relative to what is posted when it is armed
     const tail = sequence(m);
-    r.targetSeq = (tail + r.timeoutOff) >>> 0;
+    const counted = how.worker ? countedAlready(m, r, tail) : 0;
+    if (counted === r.timeoutOff) {
+      ring.cqTimeouts = (ring.cqTimeouts + 1) >>> 0;
+      r.res = 0;
+      addTaskWork(m, r, "complete");
+      return "skip";
+    }
+    const left = r.timeoutOff - counted;
+    r.targetSeq = (tail + left) >>> 0;
     ring.lastTimeoutFlush = tail;
     for (; at > 0; at--) {
       const before = m.request(ring.timeouts[at - 1] ?? 0);
       if (countsNothing(before)) continue;
-      if (r.timeoutOff >= (before.targetSeq - tail) >>> 0) break;
+      if (left >= (before.targetSeq - tail) >>> 0) break;
     }
   }
   ring.timeouts = [...ring.timeouts.slice(0, at), r.id, ...ring.timeouts.slice(at)];

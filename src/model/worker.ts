@@ -13,7 +13,9 @@ import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
 import { load64 } from "./memory.ts";
 import { REQ, type Request } from "./request.ts";
+import { storePosition } from "./rw.ts";
 import { addTaskWork } from "./task-work.ts";
+import { sequence } from "./timeout.ts";
 
 /** io_queue_iowq: hands a request to the workers. */
 export function queueWork(m: Machine, r: Request): void {
@@ -25,6 +27,7 @@ export function queueWork(m: Machine, r: Request): void {
   r.state = "queued";
   r.workSeq = ++m.workSeq;
   r.sinceNs = m.nowNs;
+  r.sinceSeq = sequence(m);
 }
 
 /** io_prep_async_work: writes of one regular file are run one at a time, in order. [worker.hashed-writes] */
@@ -47,7 +50,8 @@ export function startable(m: Machine, queue: readonly Request[] = working(m)): R
     (r) =>
       r.state === "queued" &&
       !queue.some((other) => other.workHash !== 0 && other.workHash === r.workHash && other.workSeq < r.workSeq) &&
-      !wouldBlock(m, r),
+      // [worker.file-kept] one that will block first takes the file, and keeps it
+      (!r.waited || !wouldBlock(m, r)),
   );
 }
 
@@ -78,8 +82,8 @@ function wouldBlock(m: Machine, r: Request): boolean {
 
 /** An eventfd's writer waits while the count would pass its end. */
 function wouldPassEnd(m: Machine, r: Request, count: bigint): boolean {
-  const [first] = r.prepared.iov ?? [];
-  const bytes = first?.len === 8 ? m.memory.read(first.addr, 8) : undefined;
+  const next = r.prepared.iov?.[r.segment];
+  const bytes = next?.len === 8 ? m.memory.read(next.addr, 8) : undefined;
   if (bytes === undefined) return false;
   const value = load64(bytes, 0);
   return value !== EVENTFD_MAX && EVENTFD_MAX - count <= value;
@@ -96,13 +100,21 @@ export function startWork(m: Machine, r: Request): void {
   const polls = (r.flags & REQ.FORCE_ASYNC) !== 0 && op !== undefined && (op.pollin || op.pollout) &&
     m.world.pollQueues(r.file).length > 0;
   const issued = issue(m, r, { nonblock: polls, worker: true });
-  if (issued === "complete") {
-    r.state = "effected";
-    return;
-  }
-  if (issued === "skip") return releaseWork(m, r);
+  if (issued === "complete") return effected(m, r);
+  if (issued === "skip") return handedOver(m, r);
   if (issued === -EAGAIN && ((r.flags & REQ.NOWAIT) === 0 || !polls)) return blockWork(m, r, polls);
   failWork(m, r, issued);
+}
+
+function effected(m: Machine, r: Request): void {
+  r.state = "effected";
+  m.scheduler.decided(m, r);
+}
+
+/** Somebody else completes it: the thread, maybe before the worker lets go of it, or a poll or a timer. */
+function handedOver(m: Machine, r: Request): void {
+  if (r.state === "task-work" && r.taskWork === "complete") r.held = true;
+  else releaseWork(m, r);
 }
 
 /** It would block: it polls where it can, and else waits in the system call. */
@@ -111,28 +123,29 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
     const armed = armInternalPoll(m, r, true);
     if (armed === "armed") return releaseWork(m, r);
     const issued = issue(m, r, { nonblock: false, worker: true });
-    if (issued === "complete") {
-      r.state = "effected";
-      return;
-    }
-    if (issued === "skip") return releaseWork(m, r);
+    if (issued === "complete") return effected(m, r);
+    if (issued === "skip") return handedOver(m, r);
     if (issued !== -EAGAIN) return failWork(m, r, issued);
   }
   if (r.workInterrupted) return failWork(m, r, -EINTR);
   r.refs--;
   r.state = "queued";
   r.flags &= ~REQ.FORCE_ASYNC;
+  r.waited = true;
 }
 
-/** io_req_task_queue_fail: the thread completes it. */
+/** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. [worker.release-late] */
 function failWork(m: Machine, r: Request, res: number): void {
   r.res = res;
   addTaskWork(m, r, "cancel");
-  releaseWork(m, r);
+  if (r.workCancelled) releaseWork(m, r);
+  else r.held = true;
 }
 
 /** io_req_complete_post and io_wq_free_work: the CQE, then the successor on the same worker. */
 export function finishWork(m: Machine, r: Request): void {
+  if (r.posted) return releaseWork(m, r);
+  storePosition(m, r);
   if (!postFromWorker(m, r)) {
     // [overflow.worker-hands-over] no room: the thread posts it, or puts it in the backlog
     addTaskWork(m, r, "complete");
@@ -155,6 +168,7 @@ function releaseWork(m: Machine, r: Request): void {
     next.state = "queued";
     next.workSeq = ++m.workSeq;
     next.sinceNs = m.nowNs;
+    next.sinceSeq = sequence(m);
     next.backlogSince = r.backlogSince;
   }
 }

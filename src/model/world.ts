@@ -7,6 +7,7 @@ import {
   O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY, O_RDONLY,
 } from "../spec/constants.gen.ts";
 
+import { digest } from "./digest.ts";
 import { cloneInode, type Inode } from "./inode.ts";
 import { DescriptorTable } from "./descriptor-table.ts";
 
@@ -78,9 +79,9 @@ export class World {
     let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|`;
     for (const f of this.files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
     for (const i of this.inodes.values()) {
-      if (i.kind === "file") text += `f${i.id}:${i.data.length < 5000 ? i.data.join() : i.data.length};`;
+      if (i.kind === "file") text += `f${i.id}:${digest(i.data)};`;
       else if (i.kind === "pipe")
-        text += `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${i.buffers.map((b) => `${b.at}:${b.data.length < 100 ? b.data.join() : b.data.length}`).join("/")};`;
+        text += `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${i.buffers.map((b) => `${b.at}:${digest(b.data)}`).join("/")};`;
       else if (i.kind === "eventfd") text += `e${i.id}:${i.count};`;
       else if (i.kind === "directory") text += `d${i.id}:${[...i.entries].join()};`;
     }
@@ -300,6 +301,14 @@ export class World {
       case "ring":
         return -EINVAL;
     }
+  }
+
+  /** Who waited inside a pipe and leaves something for the next one wakes that, and those who poll. [rw.pipe-wakes-next] */
+  wakeNext(id: number, as: "reader" | "writer", wake: Wake): void {
+    const inode = this.inode(this.file(id).inode);
+    if (inode.kind !== "pipe") return;
+    if (as === "reader" && inode.buffers.length > 0) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
+    if (as === "writer" && inode.buffers.length < PIPE_SLOTS) wake(writeQueue(inode.id), EPOLLOUT | EPOLLWRNORM);
   }
 
   private writePipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wake: Wake): number {

@@ -6,6 +6,7 @@ import { isFarOff, lookup } from "../model/descriptor.ts";
 import { WORD } from "../model/layout.ts";
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32, load64, segment, writable } from "../model/memory.ts";
+import { settlePosition } from "../model/rw.ts";
 import { checkSetup, filledParams, newRing } from "../model/setup.ts";
 import { direct } from "../model/system.ts";
 import { enabled, take } from "../model/steps.ts";
@@ -16,7 +17,8 @@ import { EBADF, IORING_SQ_CQ_OVERFLOW, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY }
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
-import type { Expected, Guided } from "./guided.ts";
+import type { Expected } from "./expectation.ts";
+import type { Guided } from "./guided.ts";
 
 const differ = (): never => {
   throw NOT_THIS_RUN;
@@ -182,6 +184,7 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
   m.scheduler.before(m, () => touching(m, request.fd));
   const file = owned(m, request.fd);
   if (file === 0) return event.result === -EBADF ? undefined : differ();
+  settlePosition(m, file);
   const pos = request.call === "pread" || request.call === "pwrite" ? request.offset : undefined;
   if (request.call === "write" || request.call === "pwrite") {
     const result = m.world.write(file, direct(request.bytes), pos, wakeQueue(m));

@@ -1,7 +1,7 @@
-// The checker: walks the model along a trace, event by event, while it comes in. It holds every state
-// that the kernel can be in by what was seen; where none is left, no run of the model explains the
-// trace. Quick first (only steps that can matter), and from the beginning with every step before it
-// says so.
+// The checker: walks the model along a trace, event by event, while it comes in. It holds states that
+// the kernel can be in by what was seen: one run that explains the trace makes it legal. Where none is
+// left, the search begins anew from the first event, wider each time; the last one tries every step at
+// every place, and where it left nothing out, the trace is illegal.
 import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
 import { enter } from "../model/enter.ts";
 import { Machine } from "../model/machine.ts";
@@ -13,13 +13,13 @@ import {
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import type { Effort, Guided } from "./guided.ts";
-import { runs, RUNS_MAX, TRACE_RUNS_MAX, type Survivor } from "./run.ts";
+import type { Guided } from "./guided.ts";
+import { runs, type Survivor } from "./run.ts";
+import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent;
 
-const CANDIDATES_MAX = 256;
 /** A wait with a watchdog that took this long ran into it. */
 const WATCHDOG_HIT_NS = 400_000_000n;
 
@@ -34,14 +34,15 @@ export class Checker implements Observer {
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
   private held: Call | undefined;
-  private effort: Effort = 0;
-  private judged = 0;
-  /** Runs that were tried where there was more than one way. */
+  /** Which of the searches this is. */
+  private attempt = 0;
+  /** Runs that this search tried where there was more than one way. */
   private tried = 0;
+  /** This search left something out: what it does not find may be there. */
+  private narrowed = false;
+  private judged = 0;
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
-  /** Something was under way beside the application's thread in the window that is judged. */
-  private raced = false;
   private readonly choices: Choices = {};
 
   constructor(options: CheckerOptions) {
@@ -67,7 +68,6 @@ export class Checker implements Observer {
   }
 
   private judge(event: TraceEvent): void {
-    if (this.held === undefined) this.raced = false;
     try {
       if (!this.step(event) && !this.retry(event)) this.reject(event);
       else this.judged++;
@@ -115,9 +115,10 @@ export class Checker implements Observer {
   }
 
   private callOf(m: Machine, guide: Guided, call: Call, until: bigint): void {
-    m.nowNs = call.from;
     if (until > m.untilNs) m.untilNs = until;
+    // Until the call begins the clock is where the last look was.
     guide.begin(m);
+    m.nowNs = call.from;
     if (call.event === "enter") applyEnter(m, call);
     else if (call.event === "register") applyRegister(m, call);
     else applySystem(m, call);
@@ -127,45 +128,52 @@ export class Checker implements Observer {
   private window(call: Call | undefined, peek: PeekEvent): boolean {
     return this.advance(peek, (m, guide) => {
       if (peek.to > m.untilNs) m.untilNs = peek.to;
-      if (call === undefined) m.nowNs = peek.from;
-      else this.callOf(m, guide, call, peek.to);
+      if (call !== undefined) this.callOf(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
+      m.nowNs = peek.from;
     }) && this.keepLive(call);
   }
 
   /** [liveness.due] A watchdog ended the wait: candidates in which something was still due are not it. */
   private keepLive(call: Call | undefined): boolean {
     if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < WATCHDOG_HIT_NS) return true;
-    this.candidates = this.candidates.filter((m) => dueCompletions(m, 0n) === 0);
-    return this.candidates.length > 0;
+    const live = this.candidates.filter((m) => dueCompletions(m, 0n) === 0);
+    if (live.length > 0) this.candidates = live;
+    return live.length > 0;
   }
 
   /** Every candidate moves; false where none survives. */
   private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
+    const search = SEARCHES[this.attempt] ?? SEARCHES[0];
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
-      const most = Math.max(16, Math.min(RUNS_MAX, TRACE_RUNS_MAX - this.tried));
-      const { survivors: found, incomplete, tried, raced } = runs(candidate, expected, this.effort, move, most);
-      survivors.push(...found);
-      this.raced ||= raced;
+      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, search.runs - this.tried);
+      for (const survivor of found) survivors.push(survivor);
       this.tried += tried > 1 ? tried : 0;
-      if (incomplete) this.stopped = { verdict: "unknown", limit: `more than ${most} runs at event ${this.events.length - 1}` };
+      this.narrowed ||= incomplete;
     }
-    const distinct = this.distinct(survivors);
-    if (distinct.length > CANDIDATES_MAX) this.stopped = { verdict: "unknown", limit: `${distinct.length} candidates at event ${this.events.length - 1}` };
+    const distinct = this.narrow(this.distinct(survivors), search.beam);
+    if (distinct.length === 0) return false;
     this.largest = Math.max(this.largest, distinct.length);
-    if (distinct.length > 0) this.count(distinct);
-    if (distinct.length === 0) return this.stopped !== undefined;
+    this.count(distinct);
     this.candidates = distinct.map((s) => s.machine);
     return true;
+  }
+
+  /** As many as the search goes on with, from all over the list: neighbours are much alike. */
+  private narrow(survivors: readonly Survivor[], beam: number): readonly Survivor[] {
+    if (survivors.length <= beam) return survivors;
+    this.narrowed = true;
+    const stride = survivors.length / beam;
+    return Array.from({ length: beam }, (_, i) => survivors[Math.floor(i * stride)]).filter((s) => s !== undefined);
   }
 
   private distinct(survivors: readonly Survivor[]): readonly Survivor[] {
     if (survivors.length < 2) return survivors;
     const byKey = new Map<string, Survivor>();
     for (const survivor of survivors) {
-      const key = `${survivor.machine.key()}|${survivor.machine.memoryKey()}`;
+      const key = survivor.machine.key();
       if (!byKey.has(key)) byKey.set(key, survivor);
     }
     return [...byKey.values()];
@@ -183,15 +191,21 @@ export class Checker implements Observer {
     }
   }
 
-  /** Before a trace is rejected, it is judged from the beginning with more of the steps that the kernel may take. */
+  /** Before a trace is rejected, it is judged from the beginning by wider searches. */
   private retry(last: TraceEvent): boolean {
-    while (this.effort < 2 && this.candidates.some((m) => m.hasRing)) {
+    if (!this.candidates.some((m) => m.hasRing)) return false;
+    while (this.attempt + 1 < SEARCHES.length) {
       const before = this.candidates;
-      this.effort = this.effort === 0 ? 1 : 2;
+      // A search that left nothing out is not repeated with more of the same.
+      const { effort } = SEARCHES[this.attempt] ?? SEARCHES[0];
+      do this.attempt++;
+      while (!this.narrowed && this.attempt + 1 < SEARCHES.length && SEARCHES[this.attempt]?.effort === effort);
+      this.tried = 0;
+      this.narrowed = false;
       this.held = undefined;
       this.candidates = [this.fresh()];
       if (this.repeat(last)) return true;
-      if (this.candidates.length === 0) this.candidates = before;
+      if (this.candidates.every((m) => !m.hasRing)) this.candidates = before;
     }
     return false;
   }
@@ -199,24 +213,18 @@ export class Checker implements Observer {
   private repeat(last: TraceEvent): boolean {
     for (const event of this.events) {
       if (!this.step(event)) return false;
-      if (this.stopped !== undefined) return true;
       if (event === last) return true;
     }
     return true;
   }
 
-  /**
-   * No candidate explains the event. Where nothing was under way beside the application's thread, every
-   * run was tried: the trace is illegal. Where something was, the search leaves some orders of task work
-   * out (relevant.ts, guided.ts), and the honest word is unknown.
-   */
+  /** No candidate explains the event: illegal, where every run was tried. */
   private reject(event: TraceEvent): void {
     const at = this.events.length - 1;
     const call = this.events[at - 1];
-    const certain = this.largest === 1 && !this.raced;
     this.stopped = {
-      verdict: certain ? "illegal" : "unknown",
-      ...(certain ? {} : { limit: "no run was found, but not every order of what was under way was tried" }),
+      verdict: this.narrowed ? "unknown" : "illegal",
+      ...(this.narrowed ? { limit: "no run was found, but not all of them were tried" } : {}),
       at,
       seen: event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event),
       allowed: this.candidates.slice(0, 8).map((m) => allowedInstead(m, event, call)),

@@ -10,7 +10,10 @@ import { runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
 import { dueTimers, enabled, take, type Step } from "../model/steps.ts";
-import { relevant } from "./relevant.ts";
+import { dependent, likeness, tied } from "./dependence.ts";
+import { Expectation, same, type Expected } from "./expectation.ts";
+import { onlyFrees, relevant } from "./relevant.ts";
+import type { Seen } from "./seen.ts";
 
 /** Steps that one window between two observations may take. */
 const STEPS_MAX = 200;
@@ -26,41 +29,37 @@ export interface Taken {
 /** Which of the kernel's own steps a check tries: 0 those that touch what was seen, 1 those that touch these, 2 all. */
 export type Effort = 0 | 1 | 2;
 
-/** What is known of the completions of this window: all of them in order, or nothing. */
-export type Expected = readonly Cqe[] | undefined;
-
 export class Guided implements Scheduler {
   readonly trail: Taken[] = [];
   private readonly script: readonly number[];
-  private readonly expected: Expected;
+  private readonly expected: Expectation;
   readonly effort: Effort;
   private readonly asleep = new Map<string, Step>();
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
-  /** Something was under way beside the application's thread while this run went on. */
-  raced = false;
-  private next = 0;
+  private readonly seen: Seen | undefined;
   private steps = 0;
+  /** How far the code of the call has come, in calls of this scheduler: with the state it says where a run is. */
+  private at = 0;
 
-  constructor(script: readonly number[], expected: Expected, effort: Effort) {
+  constructor(script: readonly number[], expected: Expected, effort: Effort, seen?: Seen) {
     this.script = script;
-    this.expected = expected;
+    this.expected = new Expectation(expected);
     this.effort = effort;
+    this.seen = seen;
   }
 
   get exhaustive(): boolean {
     return this.effort === 2;
   }
 
-  /** Completions of the window that this run has not posted. */
-  get missing(): number {
-    return this.expected === undefined ? 0 : this.expected.length - this.next;
-  }
-
-  choose(m: Machine, point: string, alternatives: readonly string[]): number {
+  choose(m: Machine, point: string, alternatives: readonly string[], about?: Request): number {
     if (point === "fd.number") return 1;
     if (alternatives.length < 2) return 0;
-    if (point === "taskrun.late" && !this.exhaustive && onlyFrees(m)) return 0;
+    // Every moment of a worker's is tried: there is nothing to make up for.
+    if (point === "timeout.counted" && this.exhaustive) return 0;
+    if (point === "timeout.counted" && about?.timeoutOff === alternatives.length - 1 && this.expected.comesNext(about, 0)) return about.timeoutOff;
+    if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
     const index = this.script[this.trail.length] ?? 0;
     this.trail.push({ point, alternatives, index });
     return index;
@@ -68,13 +67,31 @@ export class Guided implements Scheduler {
 
   /** Picks among the kernel's own steps, with "nothing" in front where that is allowed. */
   private chooseStep(m: Machine, point: string, steps: readonly Step[], nothing: boolean): Step | undefined {
-    const awake = steps.filter((s) => !this.asleep.has(`${s.kind}:${s.request}`));
+    const awake = this.awake(m, steps);
     if (awake.length === 0 && !nothing) throw NOT_THIS_RUN;
+    if (awake.length + (nothing ? 1 : 0) > 1) this.leaveIfKnown(m, point);
     const names = awake.map((s) => s.kind as string);
     const picked = this.choose(m, point, nothing ? ["nothing", ...names] : names) - (nothing ? 1 : 0);
     const step = awake[picked];
     if (step !== undefined) this.putToSleep(m, awake.slice(0, picked), step);
     return step;
+  }
+
+  /**
+   * Steps that don't sleep: of requests that are alike in everything, the first; of timers the one whose
+   * time came first, and that which shows next.
+   */
+  private awake(m: Machine, steps: readonly Step[]): readonly Step[] {
+    const awake = steps.filter((s) => !this.asleep.has(`${s.kind}:${s.request}`));
+    if (awake.length < 2) return awake;
+    const known = new Set<string>();
+    const first = this.exhaustive ? undefined : awake.find((s) => s.kind === "expire");
+    return awake.filter((s) => {
+      if (s.kind === "expire") return first === undefined || s === first || m.request(s.request).userData === this.expected.upcoming()?.userData;
+      if (s.kind !== "effect") return true;
+      const name = likeness(m, m.request(s.request));
+      return !known.has(name) && known.add(name);
+    });
   }
 
   /**
@@ -86,24 +103,37 @@ export class Guided implements Scheduler {
     for (const [name, s] of this.asleep) if (dependent(m, s, taken)) this.asleep.delete(name);
   }
 
+  /** Another run came to this place in this state, and what can follow is tried from there. */
+  private leaveIfKnown(m: Machine, point: string): void {
+    if (this.seen === undefined || this.trail.length < this.script.length) return;
+    const place = m.inCall || point !== "order.step" ? this.at : -1;
+    if (this.seen.visit(`${point}${place}|${this.expected.next}|${m.key()}`, this.asleep)) return;
+    this.lateNeeded = this.seen.lateNeeded;
+    throw NOT_THIS_RUN;
+  }
+
   private run(m: Machine, step: Step): void {
     if (++this.steps > STEPS_MAX) throw NOT_THIS_RUN;
     take(m, step);
   }
 
-  private upcoming(): Cqe | undefined {
-    return this.expected?.[this.next];
-  }
-
   /** Between two calls: task work that came late may run before the next one. */
   begin(m: Machine): void {
-    if (m.taskWorks.length > 0 && this.choose(m, "taskrun.late", ["ran", "after"]) === 0) take(m, { kind: "task-work", request: 0 });
+    this.lateWork(m);
     if (m.hasRing) this.silentTimers(m);
-    if (this.effort > 0 && m.hasRing && isFull(m)) this.unseen(m);
+    if (m.hasRing && (this.exhaustive || (this.effort > 0 && isFull(m)))) this.unseen(m);
     // What came first in this window may have come before the call.
-    while (m.hasRing && this.inHand(m) && this.stepFirst()) this.toward(m);
+    while (m.hasRing && !this.exhaustive && this.inHand(m) && this.stepFirst()) {
+      this.toward(m);
+      this.lateWork(m);
+    }
     // What is left runs at the latest when this call returns.
     m.lateTaskWork = false;
+  }
+
+  /** The thread was in user mode: task work that was added from outside runs at once, or when the next call returns. */
+  private lateWork(m: Machine): void {
+    if (m.taskWorks.length > 0 && this.choose(m, "taskrun.late", ["ran", "after"]) === 0) take(m, { kind: "task-work", request: 0 });
   }
 
   /** A timer whose end posts nothing may have fired before this call: it would end a wait that came later. */
@@ -118,12 +148,7 @@ export class Guided implements Scheduler {
 
   /** While there is no room nothing shows of what goes on: any of it may have happened before this call. */
   private unseen(m: Machine): void {
-    for (;;) {
-      const steps = enabled(m);
-      const step = steps.length === 0 ? undefined : this.chooseStep(m, "order.before", steps, true);
-      if (step === undefined) return;
-      this.run(m, step);
-    }
+    this.interleave(m, () => enabled(m));
   }
 
   private stepFirst(): boolean {
@@ -134,29 +159,24 @@ export class Guided implements Scheduler {
 
   /** Is the completion seen next that of a request which is under way? */
   private inHand(m: Machine): boolean {
-    const e = this.upcoming();
+    const e = this.expected.upcoming();
     if (e === undefined) return false;
     for (const r of m.requests.values()) if (r.userData === e.userData && r.state !== "done") return relevant(m, e, false).length > 0;
     return false;
   }
 
   before(m: Machine, of: () => Footprint): void {
+    this.at++;
     if (!anythingMoves(m)) return;
-    this.raced ||= racing(m);
     const mine = of();
-    for (;;) {
-      const steps = this.preceding(m, mine);
-      if (steps.length === 0) return;
-      const step = this.chooseStep(m, "order.before", steps, true);
-      if (step === undefined) return;
-      this.run(m, step);
-    }
+    this.interleave(m, () => this.preceding(m, mine));
   }
 
   /** What may come before something with this footprint; before a count, also what was seen next. */
   private preceding(m: Machine, mine: Footprint): Step[] {
-    const e = this.upcoming();
+    const e = this.expected.upcoming();
     const towards = e !== undefined && mine.reads.includes("cq") ? relevant(m, e, this.effort > 0) : [];
+    if (this.exhaustive) return enabled(m).filter((s) => s.kind !== "task-work");
     return enabled(m).filter(
       (s) => this.mayPrecede(m, s, mine) || (s.kind !== "task-work" && towards.some((t) => t.kind === s.kind && t.request === s.request)),
     );
@@ -167,31 +187,52 @@ export class Guided implements Scheduler {
     if (step.kind === "task-work") return false;
     const r = m.request(step.request);
     // What is taken back completes as task work, behind the timers that fired before.
-    if (step.kind === "expire" && mine.writes.some((name) => name.startsWith("ud:"))) return true;
+    if (step.kind === "expire" && (this.expected.awaits(r) || mine.writes.some((name) => name.startsWith("ud:")))) return true;
     const counted = step.kind !== "effect" && mine.reads.includes("cq");
     if (!counted && !conflicts(footprint(m, r), mine)) return false;
     if (step.kind !== "post") return true;
     // A completion that shows nowhere may have come: one that posts nothing, or goes to the backlog.
-    return (r.flags & REQ.CQE_SKIP) !== 0 || isFull(m) || this.matches(cqeOf(r));
+    return (r.flags & REQ.CQE_SKIP) !== 0 || isFull(m) || this.expected.matches(cqeOf(r));
   }
 
-  private matches(cqe: Cqe): boolean {
-    const e = this.upcoming();
-    if (this.expected === undefined) return true;
-    return e !== undefined && e.userData === cqe.userData && (cqe.opened === undefined ? e.res === cqe.res : e.res >= 0) && e.flags === cqe.flags;
+  /** An SQE that is still to be read may have the same user_data: the last effort goes on all the same. */
+  decided(m: Machine, r: Request): void {
+    if (!this.exhaustive && this.expected.contradicts(m, r)) throw NOT_THIS_RUN;
   }
 
   beforePost(m: Machine, cqe: Cqe): void {
+    this.at++;
     if (!racing(m)) return;
-    this.raced = true;
+    if (this.exhaustive) this.interleave(m, () => enabled(m).filter((s) => s.kind !== "task-work"));
+    else if (m.ring.offTimeoutUsed) this.interleave(m, () => this.awaitedTimers(m));
     // A place in the backlog shows only when it is flushed.
     if (m.ring.cqWindow === 0 && isFull(m)) return;
-    while (this.upcoming() !== undefined && !this.matches(cqe)) this.toward(m);
+    while (this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) this.toward(m);
+  }
+
+  /** [timeout.count-steps-back] */
+  beforeCount(m: Machine): void {
+    this.at++;
+    if (anythingMoves(m)) this.interleave(m, () => (this.exhaustive ? enabled(m).filter((s) => s.kind === "expire") : this.awaitedTimers(m)));
+  }
+
+  private awaitedTimers(m: Machine): Step[] {
+    return dueTimers(m).filter((r) => this.expected.awaits(r)).map((r) => ({ kind: "expire", request: r.id }));
+  }
+
+  /** Takes any number of these steps, anew reckoned after each. */
+  private interleave(m: Machine, of: () => readonly Step[]): void {
+    for (;;) {
+      const steps = of();
+      const step = steps.length === 0 ? undefined : this.chooseStep(m, "order.before", steps, true);
+      if (step === undefined) return;
+      this.run(m, step);
+    }
   }
 
   /** One step towards the completion that was seen next. */
   private toward(m: Machine): void {
-    const e = this.upcoming();
+    const e = this.expected.upcoming();
     if (e === undefined) throw NOT_THIS_RUN;
     const late = m.inCall ? inTaskWork(m, e) : undefined;
     if (late?.floating === true && m.ring.splitting) {
@@ -211,12 +252,24 @@ export class Guided implements Scheduler {
     this.run(m, step);
   }
 
+  /** Workers' task work comes in the order that shows, where nothing ties the steps that queued it together. */
+  nextTask(m: Machine): number {
+    const shown = this.expected.upcoming(m.ring.completing.filter((id) => (m.request(id).flags & REQ.CQE_SKIP) === 0).length);
+    if (shown === undefined) return 0;
+    const list = m.running.map((id) => m.request(id));
+    const at = list.findIndex((r) => completes(r) && same(shown, cqeOf(r)));
+    if (at <= 0) return 0;
+    const found = list[at];
+    if (found?.floating !== true || list.slice(0, at).some((other) => tied(found, other))) return 0;
+    return at;
+  }
+
   nextOfBacklog(m: Machine): number | undefined {
     const { ring } = m;
     for (;;) {
-      const e = this.upcoming();
+      const e = this.expected.upcoming();
       if (ring.overflow.length === 0 && !ring.backlogUnknown) return undefined;
-      const at = this.eligible(m).find((i) => this.matches(ring.overflow[i] ?? differs));
+      const at = this.eligible(m).find((i) => this.expected.matches(ring.overflow[i] ?? differs));
       if (at !== undefined) return at;
       // Nothing more was seen though there is room: what is in the list is not what happened.
       if (e === undefined) {
@@ -247,20 +300,20 @@ export class Guided implements Scheduler {
 
   /** A worker that starts to count completions may have begun before this one. */
   private countersFirst(m: Machine): void {
-    if (!m.ring.offTimeoutUsed) return;
+    if (!this.exhaustive || !m.ring.offTimeoutUsed) return;
     for (const r of startable(m))
       if (r.timeoutOff !== 0 && this.choose(m, "order.before", ["nothing", "effect"]) === 1) this.run(m, { kind: "effect", request: r.id });
   }
 
   posted(m: Machine, cqe: Cqe): Cqe {
     this.countersFirst(m);
-    if (this.expected === undefined) {
+    if (this.expected.open) {
       if (cqe.opened !== undefined) throw NOT_THIS_RUN;
       return cqe;
     }
-    const e = this.expected[this.next];
-    if (e === undefined || !this.matches(cqe)) throw NOT_THIS_RUN;
-    this.next++;
+    const e = this.expected.upcoming();
+    if (e === undefined || !this.expected.matches(cqe)) throw NOT_THIS_RUN;
+    this.expected.next++;
     if (cqe.opened === undefined) return cqe;
     if (m.world.unbound.includes(cqe.opened)) {
       if (m.world.fds.has(e.res)) throw NOT_THIS_RUN;
@@ -271,19 +324,20 @@ export class Guided implements Scheduler {
 
   /** Takes steps until everything that was seen in this window has been posted. */
   finish(m: Machine): void {
-    while (this.missing > 0) this.toward(m);
+    while (this.expected.missing > 0) this.toward(m);
   }
 
   wait(m: Machine, done: () => boolean, deadline: WaitDeadline | undefined): "done" | "timeout" | "stuck" {
     for (;;) {
       if (done()) return "done";
-      const e = this.upcoming();
+      const e = this.expected.upcoming();
       const steps = this.exhaustive ? enabled(m) : e === undefined ? enabled(m).filter((s) => s.kind === "expire") : relevant(m, e, this.effort > 0);
       const over = deadline !== undefined && deadline.earliestNs <= m.untilNs;
-      const awake = steps.filter((s) => s.kind !== "task-work" && !this.asleep.has(`${s.kind}:${s.request}`));
+      const awake = this.awake(m, steps.filter((s) => s.kind !== "task-work"));
       const names = awake.map((s) => s.kind as string);
       if (over) names.push("timeout");
       if (names.length === 0) return "stuck";
+      if (names.length > 1) this.leaveIfKnown(m, "wait.end");
       const picked = this.choose(m, "wait.end", names);
       const step = awake[picked];
       if (step === undefined) return "timeout";
@@ -296,37 +350,9 @@ export class Guided implements Scheduler {
 const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
   m.taskList.map((id) => m.request(id)).find((r) => r.userData === e.userData);
 
+const completes = (r: Request): boolean => r.taskWork === "complete" || r.taskWork === "cancel";
+
 const differs: Cqe = { userData: -1n, res: 0, flags: 0 };
-
-/** Could it matter in which order the two are taken? */
-function dependent(m: Machine, a: Step, b: Step): boolean {
-  if (a.request === b.request || a.kind === "task-work" || b.kind === "task-work") return true;
-  if (a.kind === b.kind && a.kind !== "effect") return true;
-  const wakes = (s: Step): boolean => s.kind === "expire" || (s.kind === "effect" && mayWake(m, s));
-  if (wakes(a) && wakes(b)) return true;
-  if (a.kind !== "effect" || b.kind !== "effect") return false;
-  const first = m.requests.get(a.request);
-  const second = m.requests.get(b.request);
-  return first === undefined || second === undefined || conflicts(footprint(m, first), footprint(m, second));
-}
-
-/** Does this effect queue task work, whose order shows? */
-function mayWake(m: Machine, s: Step): boolean {
-  const r = m.requests.get(s.request);
-  if (r === undefined || r.link !== 0) return true;
-  const { writes } = footprint(m, r);
-  return writes.some((name) => {
-    if (name === "*" || name.startsWith("ud:") || name.startsWith("fd:")) return true;
-    if (!name.startsWith("inode:")) return false;
-    const inode = Number(name.slice(6));
-    return (m.world.waiters.get(inode * 2)?.length ?? 0) + (m.world.waiters.get(inode * 2 + 1)?.length ?? 0) > 0;
-  });
-}
-
-/** Task work that posts nothing: when it ran shows nowhere, unless a drain waits for it. */
-function onlyFrees(m: Machine): boolean {
-  return !m.ring.drainActive && m.taskWorks.every((w) => w === "io_uring") && m.taskList.every((id) => m.request(id).taskWork === "free");
-}
 
 /** Workers or due timers: what another order of things could come from. */
 function racing(m: Machine): boolean {
@@ -335,7 +361,7 @@ function racing(m: Machine): boolean {
 }
 
 /** Is anything under way beside the application's thread? */
-export function anythingMoves(m: Machine): boolean {
+function anythingMoves(m: Machine): boolean {
   if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length > 0 || m.ring.backlogUnknown))) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;

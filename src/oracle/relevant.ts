@@ -13,12 +13,39 @@ export function relevant(m: Machine, seen: Cqe, transitive: boolean): Step[] {
   if (exact.length > 0) return exact;
   const wanted = leadingTo(m, seen, transitive);
   return steps.filter((s) => {
-    if (s.kind === "task-work") return true;
+    if (s.kind === "task-work") return !onlyFrees(m) && mayPostNext(m, seen);
     if (!wanted.has(s.request)) return false;
     // A completion that would show is not the one that was seen next.
     return s.kind !== "post" || isSilent(m.request(s.request));
   });
 }
+
+/**
+ * Could the task work that is pending, run now, post this first? What only frees is passed over, and
+ * what came from beside the thread may have come before the others.
+ */
+function mayPostNext(m: Machine, seen: Cqe): boolean {
+  if (m.taskWorks.some((w) => w !== "io_uring")) return true;
+  let others = false;
+  for (const id of m.taskList) {
+    const r = m.request(id);
+    if (r.taskWork === "free") continue;
+    const posts = r.taskWork === "cancel" || (r.taskWork === "complete" && !isSilent(r));
+    if (!posts && !others) return true;
+    if (posts && r.userData === seen.userData && (!others || r.floating)) return true;
+    others = true;
+  }
+  return !others;
+}
+
+/** Task work that only frees requests: nothing waits for any of them, nothing shows when it runs. */
+export function onlyFrees(m: Machine): boolean {
+  if (m.ring.deferred.length > 0) return false;
+  return m.taskWorks.every((w) => w === "io_uring") && m.taskList.every((id) => freesInSilence(m, m.request(id)));
+}
+
+const freesInSilence = (m: Machine, r: Request): boolean =>
+  r.taskWork === "free" && r.link === 0 && (r.file === 0 || m.world.file(r.file).refs > 1);
 
 function posts(r: Request, seen: Cqe): boolean {
   return r.userData === seen.userData && (r.res === seen.res || (r.opened !== 0 && seen.res >= 0)) && !isSilent(r);

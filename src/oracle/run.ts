@@ -1,43 +1,48 @@
 // All runs of one move of the model: the move is repeated from its untouched beginning with every
 // script of choices, depth first, and what survives is kept.
 import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
-import { anythingMoves, type Effort, type Expected, Guided, type Taken } from "./guided.ts";
+import type { Expected } from "./expectation.ts";
+import { Guided, type Taken } from "./guided.ts";
+import type { Search } from "./search.ts";
+import { Seen } from "./seen.ts";
 
 export interface Survivor {
   readonly machine: Machine;
   readonly trail: readonly Taken[];
 }
 
-/** Runs tried for one candidate and one event, and for a whole trace, before the oracle gives up. */
-export const RUNS_MAX = 200;
-export const TRACE_RUNS_MAX = 600;
+/** Most windows have few runs, and their states are not worth remembering. */
+const REMEMBER_FROM = 6;
+
+/** Even where the search has spent its runs, every window gets a few. */
+const LEAST = 8;
 
 export interface Runs {
   readonly survivors: readonly Survivor[];
-  /** The limit was reached: more might have survived. */
+  /** The search went no further: more might have survived. */
   readonly incomplete: boolean;
   readonly tried: number;
-  /** Something was under way beside the application's thread in one of the runs. */
-  readonly raced: boolean;
 }
 
-/** Every way in which `move` can go from `origin` that ends well. `move` throws NOT_THIS_RUN where it does not. */
-export function runs(
-  origin: Machine, expected: Expected, effort: Effort, move: (m: Machine, guide: Guided) => void,
-  most = RUNS_MAX,
-): Runs {
+/**
+ * The ways in which `move` can go from `origin` that end well, all of them where the search allows as many
+ * runs. `move` throws NOT_THIS_RUN where it does not. `left`: what the search has left for the whole trace.
+ */
+export function runs(origin: Machine, expected: Expected, search: Search, move: (m: Machine, guide: Guided) => void, left: number): Runs {
   const survivors: Survivor[] = [];
   const scripts: (readonly number[])[] = [[]];
   const asked = new Set<string>();
-  let raced = anythingMoves(origin);
-  for (let tried = 0; tried < most; tried++) {
+  const seen = new Seen();
+  const most = Math.max(LEAST, Math.min(search.most, left));
+  for (let tried = 0; ; tried++) {
     const script = scripts.pop();
-    if (script === undefined) return { survivors, incomplete: false, tried, raced };
+    if (script === undefined) return { survivors, incomplete: false, tried };
+    if (tried >= most || (survivors.length > 0 && tried >= search.enough)) return { survivors, incomplete: true, tried };
     const machine = origin.fork();
-    const guide = new Guided(script, expected, effort);
+    const guide = new Guided(script, expected, search.effort, tried < REMEMBER_FROM ? undefined : seen);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
-    raced ||= guide.raced || anythingMoves(machine);
+    seen.lateNeeded ||= guide.lateNeeded;
     for (let at = guide.trail.length - 1; at >= 0; at--) {
       const taken = guide.trail[at];
       if (taken === undefined || taken.index === taken.alternatives.length - 1) continue;
@@ -53,7 +58,6 @@ export function runs(
       }
     }
   }
-  return { survivors, incomplete: true, tried: most, raced };
 }
 
 function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {

@@ -1,0 +1,73 @@
+// What a window showed: its completions, all of them in order. A run that follows the trace posts them
+// one after the other; what is next says which steps are worth taking.
+import { cqeOf } from "../model/completion.ts";
+import { type Cqe, type Machine } from "../model/machine.ts";
+import { REQ, type Request } from "../model/request.ts";
+
+/** What is known of the completions of a window: all of them in order, or nothing. */
+export type Expected = readonly Cqe[] | undefined;
+
+export class Expectation {
+  private readonly list: Expected;
+  /** How many of them were posted. */
+  next = 0;
+
+  constructor(list: Expected) {
+    this.list = list;
+  }
+
+  /** Nothing is known: whatever is posted is as good as anything. */
+  get open(): boolean {
+    return this.list === undefined;
+  }
+
+  get missing(): number {
+    return this.list === undefined ? 0 : this.list.length - this.next;
+  }
+
+  /** The completion that comes next, or `ahead` places behind it. */
+  upcoming(ahead = 0): Cqe | undefined {
+    return this.list?.[this.next + ahead];
+  }
+
+  matches(cqe: Cqe): boolean {
+    const e = this.upcoming();
+    return this.list === undefined || (e !== undefined && same(e, cqe));
+  }
+
+  comesNext(r: Request, res: number): boolean {
+    const e = this.upcoming();
+    return e !== undefined && e.userData === r.userData && e.res === res;
+  }
+
+  /** Is a completion of this request among those still to come? */
+  awaits(r: Request): boolean {
+    for (let i = this.next; i < (this.list?.length ?? 0); i++) if (this.list?.[i]?.userData === r.userData) return true;
+    return false;
+  }
+
+  /** Does the result of `r` differ from the one completion that shows its user_data, which no other request could post? */
+  contradicts(m: Machine, r: Request): boolean {
+    if ((r.flags & REQ.CQE_SKIP) !== 0) return false;
+    let only: Cqe | undefined;
+    for (let i = this.next; i < (this.list?.length ?? 0); i++) {
+      const e = this.list?.[i];
+      if (e?.userData !== r.userData) continue;
+      if (only !== undefined) return false;
+      only = e;
+    }
+    return only !== undefined && !same(only, cqeOf(r)) && alone(m, r);
+  }
+}
+
+/** Is `e`, which was seen, the completion `cqe`? The number of a new descriptor is the kernel's to choose. */
+export const same = (e: Cqe, cqe: Cqe): boolean =>
+  e.userData === cqe.userData && (cqe.opened === undefined ? e.res === cqe.res : e.res >= 0) && e.flags === cqe.flags;
+
+/** No other request can post a completion with this user_data. */
+function alone(m: Machine, r: Request): boolean {
+  if (m.ring.overflow.some((c) => c.userData === r.userData)) return false;
+  for (const other of m.requests.values())
+    if (other !== r && other.userData === r.userData && other.state !== "done" && !other.posted) return false;
+  return true;
+}

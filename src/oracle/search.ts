@@ -1,0 +1,22 @@
+// How hard the checker looks for a run that explains a trace: the searches it tries one after the other.
+import type { Effort } from "./guided.ts";
+
+export interface Search {
+  /** Which of the kernel's own steps are tried, and where. */
+  readonly effort: Effort;
+  /** Runs tried for one candidate and one event before the search goes on with those that survived so far. */
+  readonly enough: number;
+  /** Runs tried for one candidate and one event in any case. */
+  readonly most: number;
+  /** Runs tried for the whole trace, those aside where there was one way only. */
+  readonly runs: number;
+  /** Candidates that it goes on with. */
+  readonly beam: number;
+}
+
+export const SEARCHES: readonly [Search, ...Search[]] = [
+  { effort: 0, enough: 48, most: 400, runs: 2000, beam: 24 },
+  { effort: 0, enough: 400, most: 2000, runs: 6000, beam: 128 },
+  { effort: 1, enough: 400, most: 2000, runs: 6000, beam: 128 },
+  { effort: 2, enough: 2000, most: 2000, runs: 8000, beam: 512 },
+];
