@@ -14,6 +14,11 @@ export interface Step {
   readonly request: number;
 }
 
+const KINDS: Record<StepKind, number> = { effect: 0, post: 1, "task-work": 2, expire: 3 };
+
+/** A number for each step. */
+export const stepId = (s: Step): number => s.request * 4 + KINDS[s.kind];
+
 /** Everything that could happen now, in canonical order. Timers: those that may have reached their time. */
 export function enabled(m: Machine): Step[] {
   const steps: Step[] = [];

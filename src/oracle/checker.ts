@@ -20,6 +20,8 @@ import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent;
 
+/** Candidates that a search goes on with once it has spent its budget. */
+const SPENT_BEAM = 4;
 /** A wait with a watchdog that took this long ran into it. */
 const WATCHDOG_HIT_NS = 400_000_000n;
 
@@ -36,8 +38,8 @@ export class Checker implements Observer {
   private held: Call | undefined;
   /** Which of the searches this is. */
   private attempt = 0;
-  /** Runs that this search tried where there was more than one way. */
-  private tried = 0;
+  /** What this search has spent, where there was more than one way. */
+  private spent = 0;
   /** This search left something out: what it does not find may be there. */
   private narrowed = false;
   private judged = 0;
@@ -148,12 +150,13 @@ export class Checker implements Observer {
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
-      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, search.runs - this.tried);
+      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, search.budget - this.spent);
       for (const survivor of found) survivors.push(survivor);
-      this.tried += tried > 1 ? tried : 0;
+      // A run with many requests is longer, and each of its steps looks at all of them.
+      if (tried > 1) this.spent += tried * (1 + (candidate.requests.size / 24) ** 2);
       this.narrowed ||= incomplete;
     }
-    const distinct = this.narrow(this.distinct(survivors), search.beam);
+    const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);
     if (distinct.length === 0) return false;
     this.largest = Math.max(this.largest, distinct.length);
     this.count(distinct);
@@ -196,11 +199,8 @@ export class Checker implements Observer {
     if (!this.candidates.some((m) => m.hasRing)) return false;
     while (this.attempt + 1 < SEARCHES.length) {
       const before = this.candidates;
-      // A search that left nothing out is not repeated with more of the same.
-      const { effort } = SEARCHES[this.attempt] ?? SEARCHES[0];
-      do this.attempt++;
-      while (!this.narrowed && this.attempt + 1 < SEARCHES.length && SEARCHES[this.attempt]?.effort === effort);
-      this.tried = 0;
+      this.attempt++;
+      this.spent = 0;
       this.narrowed = false;
       this.held = undefined;
       this.candidates = [this.fresh()];

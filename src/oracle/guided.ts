@@ -9,7 +9,7 @@ import { REQ, type Request } from "../model/request.ts";
 import { runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
-import { dueTimers, enabled, take, type Step } from "../model/steps.ts";
+import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
 import { dependent, likeness, tied } from "./dependence.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { onlyFrees, relevant } from "./relevant.ts";
@@ -34,7 +34,7 @@ export class Guided implements Scheduler {
   private readonly script: readonly number[];
   private readonly expected: Expectation;
   readonly effort: Effort;
-  private readonly asleep = new Map<string, Step>();
+  private readonly asleep = new Map<number, Step>();
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
   private readonly seen: Seen | undefined;
@@ -82,13 +82,14 @@ export class Guided implements Scheduler {
    * time came first, and that which shows next.
    */
   private awake(m: Machine, steps: readonly Step[]): readonly Step[] {
-    const awake = steps.filter((s) => !this.asleep.has(`${s.kind}:${s.request}`));
+    const awake = this.asleep.size === 0 ? steps : steps.filter((s) => !this.asleep.has(stepId(s)));
     if (awake.length < 2) return awake;
     const known = new Set<string>();
+    const effects = awake.reduce((count, s) => count + (s.kind === "effect" ? 1 : 0), 0);
     const first = this.exhaustive ? undefined : awake.find((s) => s.kind === "expire");
     return awake.filter((s) => {
       if (s.kind === "expire") return first === undefined || s === first || m.request(s.request).userData === this.expected.upcoming()?.userData;
-      if (s.kind !== "effect") return true;
+      if (s.kind !== "effect" || effects < 2) return true;
       const name = likeness(m, m.request(s.request));
       return !known.has(name) && known.add(name);
     });
@@ -99,7 +100,7 @@ export class Guided implements Scheduler {
    * that they depend on (sleep sets, Godefroid). So two steps that commute are tried in one order only.
    */
   private putToSleep(m: Machine, passed: readonly Step[], taken: Step): void {
-    for (const s of passed) this.asleep.set(`${s.kind}:${s.request}`, s);
+    for (const s of passed) this.asleep.set(stepId(s), s);
     for (const [name, s] of this.asleep) if (dependent(m, s, taken)) this.asleep.delete(name);
   }
 

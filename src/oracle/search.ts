@@ -8,15 +8,14 @@ export interface Search {
   readonly enough: number;
   /** Runs tried for one candidate and one event in any case. */
   readonly most: number;
-  /** Runs tried for the whole trace, those aside where there was one way only. */
-  readonly runs: number;
+  /** Runs tried for the whole trace, those aside where there was one way only; one with many requests counts as several. */
+  readonly budget: number;
   /** Candidates that it goes on with. */
   readonly beam: number;
 }
 
 export const SEARCHES: readonly [Search, ...Search[]] = [
-  { effort: 0, enough: 48, most: 400, runs: 2000, beam: 24 },
-  { effort: 0, enough: 400, most: 2000, runs: 6000, beam: 128 },
-  { effort: 1, enough: 400, most: 2000, runs: 6000, beam: 128 },
-  { effort: 2, enough: 2000, most: 2000, runs: 8000, beam: 512 },
+  { effort: 0, enough: 48, most: 400, budget: 2000, beam: 24 },
+  { effort: 1, enough: 400, most: 2000, budget: 3000, beam: 64 },
+  { effort: 2, enough: 2000, most: 2000, budget: 5000, beam: 128 },
 ];

@@ -2,16 +2,16 @@
 
 /** States that the runs of one window came to, so that nothing is tried twice. */
 export class Seen {
-  private readonly asleepAt = new Map<string, (readonly string[])[]>();
+  private readonly asleepAt = new Map<string, (readonly number[])[]>();
   lateNeeded = false;
 
   /** False where a run was here before with no more steps asleep than now. */
-  visit(key: string, asleep: ReadonlyMap<string, unknown>): boolean {
+  visit(key: string, asleep: ReadonlyMap<number, unknown>): boolean {
     const before = this.asleepAt.get(key);
-    if (before?.some((names) => names.every((name) => asleep.has(name))) === true) return false;
-    const names = [...asleep.keys()];
-    if (before === undefined) this.asleepAt.set(key, [names]);
-    else before.push(names);
+    if (before?.some((ids) => ids.every((id) => asleep.has(id))) === true) return false;
+    const ids = [...asleep.keys()];
+    if (before === undefined) this.asleepAt.set(key, [ids]);
+    else before.push(ids);
     return true;
   }
 }
