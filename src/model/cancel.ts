@@ -63,7 +63,7 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
   let cancelled = 0;
   for (const r of found) {
     const pending =
-      r !== wanted.self && r.state === "queued" && m.scheduler.choose(m, "cancel.worker", ["pending", "running"]) === 0;
+      r !== wanted.self && r.state === "queued" && m.scheduler.choose(m, "cancel.worker", ["pending", "running"], r) === 0;
     if (!pending) {
       running.push(r);
       continue;

@@ -37,12 +37,12 @@ function transferObjects(m: Machine, r: Request, reads: boolean): Footprint {
 }
 
 function userMemory(m: Machine, r: Request): string[] {
-  const names: string[] = [];
+  const found: string[] = [];
   for (const v of r.prepared.iov ?? []) {
     for (const s of m.memory.segments)
-      if (v.addr < s.addr + BigInt(s.bytes.length) && v.addr + BigInt(v.len) > s.addr) names.push(`mem:${s.addr}`);
+      if (v.addr < s.addr + BigInt(s.bytes.length) && v.addr + BigInt(v.len) > s.addr) found.push(`mem:${s.addr}`);
   }
-  return names;
+  return found;
 }
 
 /** Operations whose objects depend on more than the descriptors: reckoned anew each time. */
@@ -61,10 +61,16 @@ export function footprint(m: Machine, r: Request): Footprint {
 
 function reckon(m: Machine, r: Request): Footprint {
   const { reads, writes } = operationObjects(m, r);
-  const names = reads.slice();
-  names.push(`ud:${r.userData}`);
-  for (let next = r.link; next !== 0; next = m.request(next).link) names.push(`ud:${m.request(next).userData}`);
-  return { reads: names, writes };
+  return { reads: [...reads, ...names(m, r)], writes };
+}
+
+/** What a cancel may look for: the request and its chain. */
+export const identity = (m: Machine, r: Request): Footprint => ({ reads: names(m, r), writes: [] });
+
+function names(m: Machine, r: Request): string[] {
+  const all = [`ud:${r.userData}`];
+  for (let next = r.link; next !== 0; next = m.request(next).link) all.push(`ud:${m.request(next).userData}`);
+  return all;
 }
 
 function operationObjects(m: Machine, r: Request): Footprint {

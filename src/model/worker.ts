@@ -8,6 +8,7 @@ import {
 import { OPS } from "../spec/ops.gen.ts";
 import { postFromWorker } from "./completion.ts";
 import { assignFile, issue } from "./issue.ts";
+import { identity } from "./footprint.ts";
 import { chain, findNext } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
@@ -17,8 +18,9 @@ import { storePosition } from "./rw.ts";
 import { addTaskWork } from "./task-work.ts";
 import { sequence } from "./timeout.ts";
 
-/** io_queue_iowq: hands a request to the workers. */
+/** io_queue_iowq: hands a request to the workers. One that cancels may have looked for it before it was there. */
 export function queueWork(m: Machine, r: Request): void {
+  if (m.inCall) m.scheduler.before(m, () => identity(m, r));
   for (const each of chain(m, r)) {
     each.workHash = hashOf(m, each);
     each.group = r.id;
@@ -93,7 +95,7 @@ function wouldPassEnd(m: Machine, r: Request, count: bigint): boolean {
 export function startWork(m: Machine, r: Request): void {
   r.refs = r.refs === 0 ? 2 : r.refs + 1;
   if (r.workCancelled) return failWork(m, r, -ECANCELED);
-  if (r.workInterrupted && m.scheduler.choose(m, "worker.cancel-before-start", ["ran", "refused"]) === 1)
+  if (r.workInterrupted && m.scheduler.choose(m, "worker.cancel-before-start", ["ran", "refused"], r) === 1)
     return failWork(m, r, -ECANCELED);
   if (!assignFile(m, r)) return failWork(m, r, -EBADF);
   const op = OPS[r.opcode];

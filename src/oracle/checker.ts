@@ -150,10 +150,11 @@ export class Checker implements Observer {
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
-      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, search.budget - this.spent);
-      for (const survivor of found) survivors.push(survivor);
       // A run with many requests is longer, and each of its steps looks at all of them.
-      if (tried > 1) this.spent += tried * (1 + (candidate.requests.size / 24) ** 2);
+      const cost = 1 + (candidate.requests.size / 24) ** 2;
+      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, (search.budget - this.spent) / cost);
+      for (const survivor of found) survivors.push(survivor);
+      if (tried > 1) this.spent += tried * cost;
       this.narrowed ||= incomplete;
     }
     const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);

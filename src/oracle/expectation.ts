@@ -46,17 +46,23 @@ export class Expectation {
     return false;
   }
 
-  /** Does the result of `r` differ from the one completion that shows its user_data, which no other request could post? */
-  contradicts(m: Machine, r: Request): boolean {
-    if ((r.flags & REQ.CQE_SKIP) !== 0) return false;
+  /** The one completion still to come that shows the user_data of `r`, which no other request could post. */
+  only(m: Machine, r: Request): Cqe | undefined {
+    if ((r.flags & REQ.CQE_SKIP) !== 0) return undefined;
     let only: Cqe | undefined;
     for (let i = this.next; i < (this.list?.length ?? 0); i++) {
       const e = this.list?.[i];
       if (e?.userData !== r.userData) continue;
-      if (only !== undefined) return false;
+      if (only !== undefined) return undefined;
       only = e;
     }
-    return only !== undefined && !same(only, cqeOf(r)) && alone(m, r);
+    return only !== undefined && alone(m, r) ? only : undefined;
+  }
+
+  /** Does the result of `r` differ from what it shows? */
+  contradicts(m: Machine, r: Request): boolean {
+    const only = this.only(m, r);
+    return only !== undefined && !same(only, cqeOf(r));
   }
 }
 

@@ -8,7 +8,7 @@ import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
-import { IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
+import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
 import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
 import { dependent, likeness, tied } from "./dependence.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
@@ -16,7 +16,7 @@ import { onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
 
 /** Steps that one window between two observations may take. */
-const STEPS_MAX = 200;
+const STEPS_MAX = 4000;
 
 export interface Taken {
   readonly point: string;
@@ -60,9 +60,21 @@ export class Guided implements Scheduler {
     if (point === "timeout.counted" && this.exhaustive) return 0;
     if (point === "timeout.counted" && about?.timeoutOff === alternatives.length - 1 && this.expected.comesNext(about, 0)) return about.timeoutOff;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
+    const shown = about === undefined ? undefined : this.shown(m, point, about);
+    if (shown !== undefined) return shown;
     const index = this.script[this.trail.length] ?? 0;
     this.trail.push({ point, alternatives, index });
     return index;
+  }
+
+  /** Where the completion of the request that is cancelled shows in this window, it says what became of it. */
+  private shown(m: Machine, point: string, r: Request): number | undefined {
+    const only = this.effort === 0 ? this.expected.only(m, r) : undefined;
+    if (only === undefined) return undefined;
+    const cancelled = only.res === -ECANCELED;
+    if (point === "cancel.worker") return cancelled ? 0 : 1;
+    if (point === "worker.cancel-before-start") return cancelled ? 1 : 0;
+    return undefined;
   }
 
   /** Picks among the kernel's own steps, with "nothing" in front where that is allowed. */
