@@ -14,6 +14,7 @@ void Session::Close(bool detach) {
   state->rings.Each([&](Ring* ring) {
     if (ring->session() == this) ring->Close(detach);
   });
+  counts.CloseAll();
   fds.CloseAll();
   arena.Close(detach, clean);
   close(directory_fd);

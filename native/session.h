@@ -7,6 +7,7 @@
 #include <string>
 
 #include "arena.h"
+#include "eventfd-counts.h"
 #include "fd-table.h"
 #include "handle-table.h"
 
@@ -41,6 +42,7 @@ class Session {
   /** Every ring closed so far had come to rest, so that the arena may be used again. */
   bool clean = true;
   FdTable fds;
+  EventFdCounts counts;
   Arena arena;
 };
 

@@ -62,6 +62,7 @@ napi_value Close(napi_env env, napi_callback_info info) {
   if (!call.ok) return nullptr;
   if (!call.Owned()) return Int(env, -EBADF);
   call.session->fds.Remove(call.fd);
+  call.session->counts.Remove(call.fd);
   return Int(env, Result(close(call.fd)));
 }
 
@@ -87,7 +88,11 @@ napi_value EventFd(napi_env env, napi_callback_info info) {
   Session* session = call.FindSession();
   uint32_t count, flags;
   if (session == nullptr || !call.args.U32(1, "count", &count) || !call.args.U32(2, "flags", &flags)) return nullptr;
-  return Opened(env, session, eventfd(count, static_cast<int>(flags | EFD_CLOEXEC)));
+  int fd = eventfd(count, static_cast<int>(flags | EFD_CLOEXEC));
+  int error = errno;
+  if (fd >= 0) session->counts.Add(fd);
+  errno = error;
+  return Opened(env, session, fd);
 }
 
 napi_value Dup(napi_env env, napi_callback_info info) {
@@ -109,24 +114,8 @@ bool PollReady(int fd, short events) {
   return poll(&request, 1, 0) == 1;
 }
 
-/** Would adding `value` to an eventfd's counter make its writer wait? */
-bool EventFdFull(int fd, uint64_t value) {
-  char path[48];
-  std::snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-  FILE* file = std::fopen(path, "re");
-  if (file == nullptr) return false;
-  char line[128];
-  unsigned long long count = 0;
-  bool full = false;
-  while (std::fgets(line, sizeof line, file) != nullptr) {
-    if (std::sscanf(line, "eventfd-count: %llx", &count) == 1) full = ~0ull - count <= value;
-  }
-  std::fclose(file);
-  return full;
-}
-
 /** read or write at the file position without waiting for a peer. */
-int Transfer(int fd, void* data, size_t length, bool write_it) {
+int Transfer(Session* session, int fd, void* data, size_t length, bool write_it) {
   if (IsRegular(fd)) return Result(write_it ? write(fd, data, length) : read(fd, data, length));
   struct iovec vector = {data, length};
   long moved = write_it ? pwritev2(fd, &vector, 1, -1, RWF_NOWAIT) : preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
@@ -136,7 +125,7 @@ int Transfer(int fd, void* data, size_t length, bool write_it) {
   uint64_t value;
   if (write_it && length == sizeof value) {
     std::memcpy(&value, data, sizeof value);
-    if (value != ~0ull && EventFdFull(fd, value)) return -EAGAIN;
+    if (value != ~0ull && session->counts.Full(fd, value)) return -EAGAIN;
   }
   return Result(write_it ? write(fd, data, length) : read(fd, data, length));
 }
@@ -148,7 +137,7 @@ napi_value MoveAtPosition(napi_env env, napi_callback_info info, const char* nam
   if (!call.ok || !call.args.Bytes(2, bytes, &data, &length)) return nullptr;
   if (!call.Owned()) return Int(env, -EBADF);
   // A pipe without readers raises SIGPIPE too, which Node ignores.
-  return Int(env, Transfer(call.fd, data, length, write_it));
+  return Int(env, Transfer(call.session, call.fd, data, length, write_it));
 }
 napi_value Read(napi_env env, napi_callback_info info) { return MoveAtPosition(env, info, "read", "into", false); }
 napi_value Write(napi_env env, napi_callback_info info) { return MoveAtPosition(env, info, "write", "from", true); }
@@ -209,7 +198,9 @@ napi_value Adopt(napi_env env, napi_callback_info info) {
 
 napi_value Disown(napi_env env, napi_callback_info info) {
   FdCall call(env, info, "disown");
-  if (call.ok) call.session->fds.Remove(call.fd);
+  if (!call.ok) return nullptr;
+  call.session->fds.Remove(call.fd);
+  call.session->counts.Remove(call.fd);
   return nullptr;
 }
 

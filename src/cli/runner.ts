@@ -32,6 +32,8 @@ export interface RunnerEvents {
 const STDERR_MAX = 4000;
 /** A process that was killed is dead within this, or something is wrong. */
 const DYING_MS = 1000;
+/** So often room is made for one that SIGKILL did not end: it may get stuck once more before it takes the signal. */
+const HELP_MAX = 5;
 /** Time for a child to start: the kernel is probed then. */
 const START_MS = 20_000;
 
@@ -48,7 +50,7 @@ export class Runner {
   #ready = false;
   #killed = false;
   #killedAtMs = 0;
-  #helped = false;
+  #helped = 0;
   #closing = false;
   #stderr = "";
 
@@ -101,8 +103,10 @@ export class Runner {
     else this.#child.stdin?.end();
     if (await this.#goneWithin(patienceMs)) return;
     this.#kill();
-    if (await this.#goneWithin(DYING_MS)) return;
-    if (this.#child.pid !== undefined) unstick(this.#child.pid);
+    for (let tries = 0; tries < HELP_MAX; tries++) {
+      if (await this.#goneWithin(DYING_MS)) return;
+      if (this.#child.pid !== undefined) unstick(this.#child.pid);
+    }
     if (!(await this.#goneWithin(DYING_MS))) this.#abandon();
   }
 
@@ -115,12 +119,11 @@ export class Runner {
   /** SIGKILL was sent: help where it has no effect, and give up where that has none. */
   #watchDying(): void {
     const dyingMs = performance.now() - this.#killedAtMs;
-    if (dyingMs < DYING_MS) return;
-    if (!this.#helped) {
-      this.#helped = true;
-      this.#stderr += "; SIGKILL did not end it";
+    if (dyingMs < DYING_MS * (this.#helped + 1)) return;
+    if (this.#helped < HELP_MAX) {
+      if (this.#helped++ === 0) this.#stderr += "; SIGKILL did not end it";
       if (this.#child.pid !== undefined) unstick(this.#child.pid);
-    } else if (dyingMs > DYING_MS * 3) {
+    } else {
       this.#abandon();
       this.#gone("it can't be killed and is left behind");
     }

@@ -192,7 +192,8 @@ export const hasBacklog = (m: Machine): boolean => m.ring.overflow.length > 0 ||
 export function flushOverflow(m: Machine): void {
   const ring = m.ring;
   if (cqPending(m) === ring.cqEntries) return;
-  while (ring.cqWindow > 0 || refillWindow(m, true)) {
+  // Room is looked for only while there is something to post: a lie of the head comes to light later.
+  while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true))) {
     const at = m.scheduler.nextOfBacklog(m);
     const next = at === undefined ? undefined : ring.overflow[at];
     if (next === undefined || !fillCqe(m, next, true)) break;
