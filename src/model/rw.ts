@@ -121,7 +121,7 @@ function checkPriority(ioprio: number): number {
 }
 
 /** kiocb_set_rw_flags, io_rw_init_file: 0 or -errno. */
-function startIo(m: Machine, r: Request, writes: boolean): number {
+function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number {
   const file = m.world.file(r.file);
   if (!(writes ? file.write : file.read)) return -EBADF;
   const flags = r.prepared.opFlags;
@@ -129,7 +129,8 @@ function startIo(m: Machine, r: Request, writes: boolean): number {
   if ((flags & ~RWF_NOWAIT) !== 0) throw new Unmodelled(`rw_flags 0x${flags.toString(16)}`);
   if ((flags & RWF_NOWAIT) !== 0) {
     if (isRegular(m, r)) throw new Unmodelled("RWF_NOWAIT on a regular file");
-    r.flags |= REQ.NOWAIT;
+    // [worker.nowait-ignored]
+    if (how.nonblock || !how.worker) r.flags |= REQ.NOWAIT;
   }
   return 0;
 }
@@ -156,7 +157,7 @@ function finish(r: Request, asked: number, res: number): Issued {
 
 function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
   if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -ENOBUFS;
-  const refused = startIo(m, r, false);
+  const refused = startIo(m, r, false, how);
   if (refused !== 0) return refused;
   // [rw.directory-worker]
   if (how.nonblock && isDirectory(m, r)) return -EAGAIN;
@@ -171,7 +172,7 @@ function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
 }
 
 function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
-  const refused = startIo(m, r, true);
+  const refused = startIo(m, r, true, how);
   if (refused !== 0) return refused;
   // [rw.write-worker] a buffered write of a regular file goes to a worker
   if (how.nonblock && isRegular(m, r) && !completesInline(m, "write")) return -EAGAIN;

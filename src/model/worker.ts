@@ -155,7 +155,9 @@ export function finishWork(m: Machine, r: Request): void {
   }
   r.refs--;
   r.posted = true;
-  releaseWork(m, r);
+  // [worker.release-late] its successor runs only then: a step of its own
+  if (r.link === 0) releaseWork(m, r);
+  else r.flags |= REQ.CQE_SKIP;
 }
 
 /** io_wq_free_work: the worker's reference goes; where it was the last, the successor is run here. */

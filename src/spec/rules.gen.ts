@@ -237,7 +237,7 @@ const TABLE = {
   "worker.effect-order": { force: "unspecified", since: "5.1", text: "Requests that different workers run take effect in any order, and the order of their CQEs says nothing of it." },
   "worker.failure-task-work": { force: "must", since: "5.12", text: "A request that fails on a worker before it took effect is completed by the application's thread, as task work." },
   "worker.nowait-ignored": { force: "must", since: "5.6", text: "A worker that may block clears RWF_NOWAIT before it reads or writes: such a request waits." },
-  "worker.release-late": { force: "may", since: "5.12", text: "A request that failed on a worker lives until the worker lets go of it, which may be after its CQE was posted: its chain and what waits behind a drain go on only then." },
+  "worker.release-late": { force: "may", since: "5.12", text: "A request that a worker ran lives until the worker lets go of it, some time after its CQE was posted: its chain and what waits behind a drain go on only then, and in between a cancel finds neither it nor its successor." },
   "worker.file-kept": { force: "must", since: "5.18", text: "A worker that waits inside a read or write has taken the file: closing the descriptor, or opening another under its number, does not reach it." },
   "issue.inline-first": { force: "must", since: "5.1", text: "A request that nothing holds back is first tried by the submitting thread without blocking." },
   "issue.file-late": { force: "must", since: "5.19", text: "The descriptor of a request is looked up when it is issued, so a chain may use a number that an earlier member opened." },
