@@ -21,7 +21,8 @@ export class Bookkeeping {
       kernel.system.adopt(cqe.res);
       this.opened.push(cqe.res);
     } else if (request?.opcode === "CLOSE" && cqe.res === 0) {
-      kernel.system.disown(request.fd);
+      // Forgets the number where the file is another; an OPENAT that got it may have completed before.
+      kernel.system.owns(request.fd);
     }
   }
 }
