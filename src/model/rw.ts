@@ -184,8 +184,8 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
   }
-  const res = inode.kind === "eventfd"
-    ? writeEach(m, r, how)
+  const res = inode.kind === "eventfd" ? writeEach(m, r, how)
+    : inode.kind === "pipe" ? writeWhole(m, r, from, how)
     : atPosition(m, r, pos, how, (at) => m.world.write(r.file, from, at, wakeQueue(m)));
   if (res === -EAGAIN && (r.flags & REQ.NOWAIT) === 0) return -EAGAIN;
   if (r.waited && res >= 0) m.world.wakeNext(r.file, "writer", wakeQueue(m));
@@ -240,6 +240,18 @@ function writeEach(m: Machine, r: Request, how: IssueHow): number {
     if (res !== v.len) break;
   }
   return r.moved;
+}
+
+/** A worker waits in a pipe's write until everything is in it, or nobody reads, or it is interrupted. [rw.pipe-write-whole] */
+function writeWhole(m: Machine, r: Request, from: UserBuffers, how: IssueHow): number {
+  const { moved } = r;
+  const waits = how.worker && !how.nonblock && !m.world.nonblocking(r.file) && !r.workInterrupted;
+  const rest: UserBuffers = { size: from.size - moved, take: (at, size) => from.take(at + moved, size), put: from.put };
+  const res = m.world.write(r.file, rest, undefined, wakeQueue(m), { waits, resumed: moved > 0 });
+  if (res > 0) r.moved += res;
+  const left = from.size - r.moved;
+  if (waits && (res > 0 || res === -EAGAIN) && left > 0 && m.world.pipeRoom(m.world.file(r.file).inode, left) === 0) return -EAGAIN;
+  return r.moved > 0 ? r.moved : res;
 }
 
 /** kiocb_done of a failed write: the completion is task work. [rw.write-error-task-work] */

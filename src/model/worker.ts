@@ -76,7 +76,7 @@ function wouldBlock(m: Machine, r: Request): boolean {
   if (size === 0) return false;
   if (inode.kind === "pipe") {
     if (reads) return file.read && inode.buffers.length === 0 && inode.writers > 0;
-    return file.write && inode.readers > 0 && m.world.pipeRoom(inode.id, size) === 0;
+    return file.write && inode.readers > 0 && m.world.pipeRoom(inode.id, size - r.moved) === 0;
   }
   if (inode.kind !== "eventfd") return false;
   return reads ? size >= 8 && inode.count === 0n : wouldPassEnd(m, r, inode.count);

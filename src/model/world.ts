@@ -34,6 +34,14 @@ export interface Waiter {
 /** Called for each wake_up on a wait queue with its key (a poll mask, 0: none). */
 export type Wake = (queue: number, mask: number) => void;
 
+/** How a pipe is written: by a writer that may wait for room, and that goes on after it did. */
+export interface PipeWrite {
+  readonly waits: boolean;
+  readonly resumed: boolean;
+}
+
+const AT_ONCE: PipeWrite = { waits: false, resumed: false };
+
 export interface UserBuffers {
   /** Total length that was asked for. */
   readonly size: number;
@@ -266,7 +274,7 @@ export class World {
   }
 
   /** write(2) at `pos`, or at the file's own position where undefined. Never blocks: -EAGAIN. */
-  write(id: number, from: UserBuffers, pos: number | undefined, wake: Wake): number {
+  write(id: number, from: UserBuffers, pos: number | undefined, wake: Wake, how: PipeWrite = AT_ONCE): number {
     const file = this.file(id);
     if (!file.write) return -EBADF;
     const inode = this.inode(file.inode);
@@ -284,7 +292,7 @@ export class World {
         return data.length;
       }
       case "pipe":
-        return this.writePipe(inode, from, wake);
+        return this.writePipe(inode, from, wake, how);
       case "eventfd": {
         if (from.size !== 8) return -EINVAL;
         const bytes = from.take(0, 8);
@@ -311,23 +319,24 @@ export class World {
     if (as === "writer" && inode.buffers.length < PIPE_SLOTS) wake(writeQueue(inode.id), EPOLLOUT | EPOLLWRNORM);
   }
 
-  private writePipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wake: Wake): number {
+  private writePipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wake: Wake, how: PipeWrite): number {
     if (from.size === 0) return 0;
     if (inode.readers === 0) {
       if (inode.pollUsage) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
       return -EPIPE;
     }
     const wasEmpty = inode.buffers.length === 0;
-    const result = this.fillPipe(inode, from, wasEmpty);
-    if (wasEmpty || inode.pollUsage) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
+    const result = this.fillPipe(inode, from, !wasEmpty && !how.resumed);
+    const goesToWait = how.waits && result < from.size && inode.buffers.length >= PIPE_SLOTS;
+    if (wasEmpty || (inode.pollUsage && !goesToWait)) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
     return result;
   }
 
-  private fillPipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wasEmpty: boolean): number {
+  private fillPipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, merges: boolean): number {
     let done = 0;
     const odd = from.size & (PAGE - 1);
     const last = inode.buffers[inode.buffers.length - 1];
-    if (odd !== 0 && !wasEmpty && last !== undefined && last.at + last.data.length + odd <= PAGE) {
+    if (odd !== 0 && merges && last !== undefined && last.at + last.data.length + odd <= PAGE) {
       const chunk = from.take(0, odd);
       if (chunk.length < odd) return -EFAULT;
       const merged = new Uint8Array(last.data.length + odd);

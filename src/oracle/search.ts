@@ -15,7 +15,8 @@ export interface Search {
 }
 
 export const SEARCHES: readonly [Search, ...Search[]] = [
-  { effort: 0, enough: 48, most: 400, budget: 2000, beam: 24 },
-  { effort: 1, enough: 400, most: 2000, budget: 3000, beam: 64 },
-  { effort: 2, enough: 2000, most: 2000, budget: 5000, beam: 128 },
+  { effort: 0, enough: 12, most: 300, budget: 700, beam: 8 },
+  { effort: 0, enough: 100, most: 1000, budget: 1500, beam: 32 },
+  { effort: 1, enough: 200, most: 1500, budget: 1500, beam: 32 },
+  { effort: 2, enough: 1500, most: 1500, budget: 3000, beam: 128 },
 ];

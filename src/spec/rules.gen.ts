@@ -204,6 +204,7 @@ const TABLE = {
   "rw.directory-worker": { force: "must", since: "5.6", text: "READ of a directory is never answered inline: a worker completes it, with EISDIR, or with 0 where nothing was asked for." },
   "rw.position-late": { force: "may", since: "5.6", text: "A transfer at a regular file's own position reads that when it begins and stores it when it ends, without the file's lock: one that runs beside a worker's may use the position from before it." },
   "rw.pipe-wakes-next": { force: "must", since: "5.6", text: "A worker that waited inside a pipe's read and leaves data, or inside its write and leaves room, wakes those who poll that end once more." },
+  "rw.pipe-write-whole": { force: "must", since: "5.6", text: "A worker that may wait writes all it was given to a pipe, however often it has to wait for room; interrupted, it ends with what was written." },
   "nop.zero": { force: "must", since: "5.1", text: "A NOP without flags completes with 0." },
   "nop.flags-checked": { force: "must", since: "6.10", text: "An unknown bit in nop_flags fails a NOP at submission with -EINVAL." },
   "nop.ignores-fields": { force: "must", since: "5.6", text: "A NOP does not look at addr, off, and, without the flags that ask for them, at len, fd and buf_index." },
