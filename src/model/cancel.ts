@@ -12,7 +12,7 @@ import type { Footprint, Machine } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import type { Operation } from "./operation.ts";
 import { cancelPoll, hashed } from "./poll.ts";
-import { REQ, type Request } from "./request.ts";
+import { type Cancelling, REQ, type Request } from "./request.ts";
 import { cancelTimeout } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
 import { startWork, working } from "./worker.ts";
@@ -32,6 +32,8 @@ interface Wanted {
   readonly seq: number;
   /** The request that cancels, where a worker runs it. */
   readonly self: Request | undefined;
+  /** It has looked among the workers, and goes on behind that. */
+  readonly resumed: boolean;
 }
 
 /** io_cancel_req_match. [cancel.keys] [cancel.once-each] */
@@ -81,9 +83,8 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
   return cancelled > 0 ? "cancelled" : "not found";
 }
 
-/** io_try_cancel: 0, -ENOENT or -EALREADY. */
-function tryCancel(m: Machine, wanted: Wanted): number {
-  if (cancelWork(m, wanted) === "cancelled") return 0;
+/** io_try_cancel behind the workers: 0 or -ENOENT. */
+function cancelWaiting(m: Machine, wanted: Wanted): number {
   const byTable = (wanted.flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP | IORING_ASYNC_CANCEL_ANY)) !== 0;
   const poll = hashed(m).find((r) => (byTable || r.userData === wanted.userData) && matches(r, wanted));
   if (poll !== undefined) {
@@ -98,11 +99,16 @@ function tryCancel(m: Machine, wanted: Wanted): number {
  * __io_async_cancel: 0 or -errno; with ALL or ANY how many, one after the other: what goes on beside it
  * may come in between. [cancel.all-counts] [cancel.any-is-all]
  */
-function cancel(m: Machine, wanted: Wanted, touched: () => Footprint): number {
+function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: () => boolean, from = 0): number | Cancelling {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
-  let count = 0;
-  for (;;) {
-    const result = tryCancel(m, wanted);
+  let count = from;
+  for (let resumed = wanted.resumed; ; resumed = false) {
+    let result = resumed ? -ENOENT : cancelWork(m, wanted) === "cancelled" ? 0 : -ENOENT;
+    if (result !== 0) {
+      // [cancel.not-at-once] what is added in between is found among the one, and not among the other
+      if (!resumed && pauses()) return { seq: wanted.seq, count };
+      result = cancelWaiting(m, wanted);
+    }
     if (result === -ENOENT) break;
     if (!all) return result;
     count++;
@@ -125,8 +131,9 @@ export const asyncCancel: Operation = {
   },
   issue(m, r, how) {
     const { opFlags, addr, len, fd } = r.prepared;
-    m.ring.cancelSeq++;
-    if ((opFlags & IORING_ASYNC_CANCEL_FD) !== 0) {
+    const begun = r.cancelling;
+    if (begun === undefined) m.ring.cancelSeq++;
+    if (begun === undefined && (opFlags & IORING_ASYNC_CANCEL_FD) !== 0) {
       const fixed = (r.flags & REQ.FIXED_FILE) !== 0 || (opFlags & IORING_ASYNC_CANCEL_FD_FIXED) !== 0;
       r.file = fixed ? 0 : take(m, fd);
       if (r.file === 0) {
@@ -135,8 +142,15 @@ export const asyncCancel: Operation = {
         return "complete";
       }
     }
-    const wanted = { flags: opFlags, userData: addr, file: r.file, opcode: len & 0xff, seq: m.ring.cancelSeq, self: how.worker ? r : undefined };
-    r.res = cancel(m, wanted, () => footprint(m, r));
+    const wanted = {
+      flags: opFlags, userData: addr, file: r.file, opcode: len & 0xff, seq: begun?.seq ?? m.ring.cancelSeq,
+      self: how.worker ? r : undefined, resumed: begun !== undefined,
+    };
+    const pauses = (): boolean => how.worker && !m.inCall && m.scheduler.choose(m, "cancel.pause", ["goes on", "pauses"], r) === 1;
+    const result = cancel(m, wanted, () => footprint(m, r), pauses, begun?.count);
+    r.cancelling = typeof result === "number" ? undefined : result;
+    if (typeof result !== "number") return "again";
+    r.res = result;
     if (r.res < 0) setFail(r);
     return "complete";
   },
@@ -157,7 +171,8 @@ export function syncCancel(m: Machine, addr: bigint): number | undefined {
   }
   const opcode = bytes[SYNC_CANCEL_REG.opcode] ?? 0;
   const userData = load64(bytes, SYNC_CANCEL_REG.addr);
-  const result = cancel(m, { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined }, () => EVERYTHING);
+  const wanted = { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined, resumed: false };
+  const result = cancel(m, wanted, () => EVERYTHING, () => false);
   if (file !== 0) m.world.put(file, wakeQueue(m));
-  return result === -EALREADY ? undefined : result;
+  return typeof result !== "number" || result === -EALREADY ? undefined : result;
 }

@@ -30,7 +30,7 @@ export function queueSqe(m: Machine, r: Request): void {
   if (!retriesAtOnce(r)) m.scheduler.before(m, () => footprint(m, r));
   const issued = issue(m, r, { nonblock: true, worker: false });
   if (issued === "complete") completeDeferred(m, r);
-  else if (issued !== "skip") queueAsync(m, r, issued);
+  else if (typeof issued === "number") queueAsync(m, r, issued);
 }
 
 /** io_queue_async: a failure completes; what would block polls, or goes to a worker. */

@@ -15,8 +15,8 @@ import type { Request } from "./request.ts";
 import { read, readv, write, writev } from "./rw.ts";
 import { timeout, timeoutRemove } from "./timeout.ts";
 
-/** IOU_COMPLETE, IOU_ISSUE_SKIP_COMPLETE, or -errno. */
-export type Issued = "complete" | "skip" | number;
+/** IOU_COMPLETE, IOU_ISSUE_SKIP_COMPLETE, or -errno. A worker's may also be in the middle, and go on "again". */
+export type Issued = "complete" | "skip" | "again" | number;
 
 export interface IssueHow {
   /** The caller must not block: -EAGAIN instead. */

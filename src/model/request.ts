@@ -56,6 +56,12 @@ export interface Prepared {
   readonly ns?: bigint;
 }
 
+/** How far a cancel has come that a worker runs. */
+export interface Cancelling {
+  readonly seq: number;
+  readonly count: number;
+}
+
 export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0 };
 
 export class Request {
@@ -118,6 +124,7 @@ export class Request {
   waited = false;
 
   cancelSeq = -1;
+  cancelling: Cancelling | undefined;
 
   /** Where every buffer is a write of its own: which is next, and how much was written. */
   segment = 0;
@@ -179,6 +186,7 @@ export class Request {
     copy.workInterrupted = this.workInterrupted;
     copy.waited = this.waited;
     copy.cancelSeq = this.cancelSeq;
+    copy.cancelling = this.cancelling;
     copy.segment = this.segment;
     copy.moved = this.moved;
     copy.latePosition = this.latePosition;
@@ -194,6 +202,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.segment},${this.latePosition ?? ""},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
   }
 }

@@ -12,7 +12,7 @@ import type { Issued, IssueHow, Operation } from "./operation.ts";
 import { REQ, type Request } from "./request.ts";
 import { wakeQueue } from "./wake.ts";
 import { addTaskWork } from "./task-work.ts";
-import type { UserBuffers } from "./world.ts";
+import type { UserBuffers } from "./queues.ts";
 
 interface Iovec {
   readonly addr: bigint;

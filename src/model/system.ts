@@ -5,7 +5,8 @@ import { Unmodelled } from "../kernel.ts";
 import type { Machine } from "./machine.ts";
 import { runTaskWork } from "./task-work.ts";
 import { wakeIn } from "./wake.ts";
-import type { UserBuffers, Wake, World } from "./world.ts";
+import type { UserBuffers, Wake } from "./queues.ts";
+import type { World } from "./world.ts";
 
 const EFD_SEMAPHORE = 1;
 const EFD_NONBLOCK = O_NONBLOCK;

@@ -2,7 +2,8 @@
 // io_uring/poll.c (io_poll_wake).
 import type { Machine } from "./machine.ts";
 import { pollWake } from "./poll.ts";
-import type { Wake, World } from "./world.ts";
+import type { Wake } from "./queues.ts";
+import type { World } from "./world.ts";
 
 /**
  * Wakes the waiters of a queue, in its order, in whichever machine of this world the request is: all

@@ -104,6 +104,10 @@ export function startWork(m: Machine, r: Request): void {
   const issued = issue(m, r, { nonblock: polls, worker: true });
   if (issued === "complete") return effected(m, r);
   if (issued === "skip") return handedOver(m, r);
+  if (issued === "again") {
+    r.refs--;
+    return;
+  }
   if (issued === -EAGAIN && ((r.flags & REQ.NOWAIT) === 0 || !polls)) return blockWork(m, r, polls);
   failWork(m, r, issued);
 }
@@ -127,6 +131,7 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
     const issued = issue(m, r, { nonblock: false, worker: true });
     if (issued === "complete") return effected(m, r);
     if (issued === "skip") return handedOver(m, r);
+    if (issued === "again") throw new Error("model: only a cancel goes on later, and that does not poll");
     if (issued !== -EAGAIN) return failWork(m, r, issued);
   }
   if (r.workInterrupted) return failWork(m, r, -EINTR);

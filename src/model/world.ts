@@ -2,17 +2,17 @@
 // fs/pipe.c, fs/eventfd.c and what a regular file does under read(2) and write(2). Sockets, devices,
 // permissions and blocking are not in it: an operation that would block says -EAGAIN.
 import {
-  EAGAIN, EBADF, EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOTDIR, EPIPE, ESPIPE,
+  EAGAIN, EBADF, EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOTDIR, ESPIPE,
   EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM,
   O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY, O_RDONLY,
 } from "../spec/constants.gen.ts";
 
 import { digest } from "./digest.ts";
 import { cloneInode, type Inode } from "./inode.ts";
+import { AT_ONCE, PIPE_SLOTS, type PipeWrite, pipeRoom, readPipe, wakeNext, writePipe } from "./pipe.ts";
+import { readQueue, writeQueue, type UserBuffers, type Wake } from "./queues.ts";
 import { DescriptorTable } from "./descriptor-table.ts";
 
-const PAGE = 4096;
-const PIPE_SLOTS = 16;
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** struct file: what a descriptor points to. */
@@ -30,30 +30,6 @@ export interface Waiter {
   readonly request: number;
   readonly exclusive: boolean;
 }
-
-/** Called for each wake_up on a wait queue with its key (a poll mask, 0: none). */
-export type Wake = (queue: number, mask: number) => void;
-
-/** How a pipe is written: by a writer that may wait for room, and that goes on after it did. */
-export interface PipeWrite {
-  readonly waits: boolean;
-  readonly resumed: boolean;
-}
-
-const AT_ONCE: PipeWrite = { waits: false, resumed: false };
-
-export interface UserBuffers {
-  /** Total length that was asked for. */
-  readonly size: number;
-  /** Up to `size` bytes of the application's memory from `from`; shorter where it faults. */
-  take(from: number, size: number): Uint8Array;
-  /** Stores bytes into the application's memory at `from`; how many were stored before a fault. */
-  put(from: number, bytes: Uint8Array): number;
-}
-
-/** Queues are numbered by inode: readers and writers of a pipe wait apart, an eventfd has one queue. */
-export const readQueue = (inode: number): number => inode * 2;
-export const writeQueue = (inode: number): number => inode * 2 + 1;
 
 export class World {
   readonly inodes = new Map<number, Inode>();
@@ -228,7 +204,7 @@ export class World {
         return stored;
       }
       case "pipe":
-        return this.readPipe(inode, to, wake);
+        return readPipe(inode, to, wake);
       case "eventfd": {
         if (to.size < 8) return -EINVAL;
         if (inode.count === 0n) return -EAGAIN;
@@ -244,33 +220,6 @@ export class World {
       case "ring":
         return -EINVAL;
     }
-  }
-
-  private readPipe(inode: Inode & { kind: "pipe" }, to: UserBuffers, wake: Wake): number {
-    if (to.size === 0) return 0;
-    let done = 0;
-    let wakeWriters = false;
-    let error = 0;
-    while (done < to.size) {
-      const [first, ...rest] = inode.buffers;
-      if (first === undefined) break;
-      const chunk = first.data.subarray(0, to.size - done);
-      if (to.put(done, chunk) < chunk.length) {
-        error = -EFAULT;
-        break;
-      }
-      done += chunk.length;
-      if (chunk.length === first.data.length) {
-        wakeWriters ||= inode.buffers.length === PIPE_SLOTS;
-        inode.buffers = rest;
-      } else {
-        inode.buffers = [{ at: first.at + chunk.length, data: first.data.subarray(chunk.length) }, ...rest];
-      }
-    }
-    if (wakeWriters) wake(writeQueue(inode.id), EPOLLOUT | EPOLLWRNORM);
-    if (done > 0) return done;
-    if (error !== 0) return error;
-    return inode.writers === 0 ? 0 : -EAGAIN;
   }
 
   /** write(2) at `pos`, or at the file's own position where undefined. Never blocks: -EAGAIN. */
@@ -292,7 +241,7 @@ export class World {
         return data.length;
       }
       case "pipe":
-        return this.writePipe(inode, from, wake, how);
+        return writePipe(inode, from, wake, how);
       case "eventfd": {
         if (from.size !== 8) return -EINVAL;
         const bytes = from.take(0, 8);
@@ -311,59 +260,16 @@ export class World {
     }
   }
 
-  /** Who waited inside a pipe and leaves something for the next one wakes that, and those who poll. [rw.pipe-wakes-next] */
+  /** A worker that waited inside a pipe is done there. */
   wakeNext(id: number, as: "reader" | "writer", wake: Wake): void {
     const inode = this.inode(this.file(id).inode);
-    if (inode.kind !== "pipe") return;
-    if (as === "reader" && inode.buffers.length > 0) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
-    if (as === "writer" && inode.buffers.length < PIPE_SLOTS) wake(writeQueue(inode.id), EPOLLOUT | EPOLLWRNORM);
-  }
-
-  private writePipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, wake: Wake, how: PipeWrite): number {
-    if (from.size === 0) return 0;
-    if (inode.readers === 0) {
-      if (inode.pollUsage) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
-      return -EPIPE;
-    }
-    const wasEmpty = inode.buffers.length === 0;
-    const result = this.fillPipe(inode, from, !wasEmpty && !how.resumed);
-    const goesToWait = how.waits && result < from.size && inode.buffers.length >= PIPE_SLOTS;
-    if (wasEmpty || (inode.pollUsage && !goesToWait)) wake(readQueue(inode.id), EPOLLIN | EPOLLRDNORM);
-    return result;
-  }
-
-  private fillPipe(inode: Inode & { kind: "pipe" }, from: UserBuffers, merges: boolean): number {
-    let done = 0;
-    const odd = from.size & (PAGE - 1);
-    const last = inode.buffers[inode.buffers.length - 1];
-    if (odd !== 0 && merges && last !== undefined && last.at + last.data.length + odd <= PAGE) {
-      const chunk = from.take(0, odd);
-      if (chunk.length < odd) return -EFAULT;
-      const merged = new Uint8Array(last.data.length + odd);
-      merged.set(last.data);
-      merged.set(chunk, last.data.length);
-      inode.buffers = [...inode.buffers.slice(0, -1), { at: last.at, data: merged }];
-      done = odd;
-    }
-    while (done < from.size) {
-      if (inode.buffers.length >= PIPE_SLOTS) return done > 0 ? done : -EAGAIN;
-      const want = Math.min(PAGE, from.size - done);
-      const chunk = from.take(done, want);
-      if (chunk.length < want) return done > 0 ? done : -EFAULT;
-      inode.buffers = [...inode.buffers, { at: 0, data: chunk.slice() }];
-      done += want;
-    }
-    return done;
+    if (inode.kind === "pipe") wakeNext(inode, as, wake);
   }
 
   /** How much of `size` bytes a pipe takes now without waiting. */
   pipeRoom(id: number, size: number): number {
     const inode = this.inode(id);
-    if (inode.kind !== "pipe") return size;
-    const last = inode.buffers[inode.buffers.length - 1];
-    const odd = size & (PAGE - 1);
-    const merges = odd !== 0 && last !== undefined && last.at + last.data.length + odd <= PAGE;
-    return Math.min(size, (PIPE_SLOTS - inode.buffers.length) * PAGE + (merges ? odd : 0));
+    return inode.kind === "pipe" ? pipeRoom(inode, size) : size;
   }
 
   /** openat(2) below `dir` (an open file): the new open file's id, or -errno. One path component only. */

@@ -33,7 +33,7 @@ function mayWake(m: Machine, s: Step): boolean {
 /** Equal for requests that wait for a worker and differ in nothing but their place in the queue, their chains included. */
 export function likeness(m: Machine, r: Request): string {
   const { fd, addr, len, off, opFlags } = r.prepared;
-  const own = `${r.opcode},${r.flags},${r.userData},${r.res},${fd},${addr},${len},${off},${opFlags},${r.file},${r.timeoutOff},${r.workHash},${r.workInterrupted},${r.pollRetries}`;
+  const own = `${r.opcode},${r.flags},${r.userData},${r.res},${fd},${addr},${len},${off},${opFlags},${r.file},${r.timeoutOff},${r.workHash},${r.workInterrupted},${r.pollRetries},${r.cancelling?.count}`;
   return r.link === 0 ? own : `${own};${likeness(m, m.request(r.link))}`;
 }
 

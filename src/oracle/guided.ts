@@ -59,6 +59,7 @@ export class Guided implements Scheduler {
     // Every moment of a worker's is tried: there is nothing to make up for.
     if (point === "timeout.counted" && this.exhaustive) return 0;
     if (point === "timeout.counted" && about?.timeoutOff === alternatives.length - 1 && this.expected.comesNext(about, 0)) return about.timeoutOff;
+    if (point === "cancel.pause" && this.effort === 0) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
     const shown = about === undefined ? undefined : this.shown(m, point, about);
     if (shown !== undefined) return shown;

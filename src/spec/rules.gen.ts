@@ -169,6 +169,7 @@ const TABLE = {
   "cancel.search-order": { force: "may", since: "5.5", text: "A cancel looks at workers first, then at polls, then at timeouts, and without ALL stops at the first it takes." },
   "cancel.poll-order": { force: "may", since: "6.1", text: "Polls are searched by hash bucket of their user_data and within it the newest first." },
   "cancel.sync": { force: "must", since: "6.0", text: "IORING_REGISTER_SYNC_CANCEL cancels as ASYNC_CANCEL does and returns the result to its caller; no CQE of its own is posted." },
+  "cancel.not-at-once": { force: "may", since: "5.5", text: "A cancel that a worker runs looks among the workers first and among polls and timers after that: of requests that are submitted meanwhile it may find the later and miss the earlier." },
   "poll.one-shot": { force: "must", since: "5.1", text: "POLL_ADD without IORING_POLL_ADD_MULTI completes once, and its result is the mask of the events that are there." },
   "poll.level-at-submit": { force: "must", since: "5.1", text: "A poll whose events are there when it is issued completes, or posts its first CQE, at once." },
   "poll.errors-always": { force: "must", since: "5.1", text: "Error and hang-up are reported whether or not they were asked for." },
