@@ -3,7 +3,7 @@
 // if one of a few reruns fails, and then the trace of that run is kept. Bounded in tries and time.
 import fc from "fast-check";
 import type { Outcome } from "../oracle/verdict.ts";
-import type { Program } from "../program/program.ts";
+import type { Operation, Program } from "../program/program.ts";
 import { memorySafe } from "../program/safety.ts";
 import type { ModelSettings } from "./messages.ts";
 import type { Pool } from "./pool.ts";
@@ -30,7 +30,7 @@ export interface Shrunk {
 }
 
 /** Of tries and time; the rest is for leaving out, which finds what fast-check can't see. */
-const FAST_CHECK_SHARE = 0.5;
+const FAST_CHECK_SHARE = 0.3;
 
 /** Always gives a program that failed: the one it was given, if no smaller one does. */
 export async function shrink(failing: { readonly program: Program; readonly outcome: Outcome }, options: ShrinkOptions): Promise<Shrunk> {
@@ -42,8 +42,10 @@ export async function shrink(failing: { readonly program: Program; readonly outc
     }),
     { seed: options.seed, path: String(options.path), numRuns: 1 },
   );
-  trial.allow(1);
+  trial.allow(0.7);
   await leaveOut(trial);
+  trial.allow(1);
+  await oneByOne(trial);
   return { ...trial.best, tries: trial.tries, path: details.counterexamplePath ?? String(options.path) };
 }
 
@@ -86,13 +88,49 @@ class Trial {
   }
 }
 
+/** A smaller ring, and ones for numbers of entries. */
+async function simplify(trial: Trial): Promise<void> {
+  for (const entries of [1, 2]) {
+    const { program } = trial.best;
+    const cq = program.ring.cqEntries === undefined ? {} : { cqEntries: entries };
+    if (entries < program.ring.entries) await trial.fails({ ...program, ring: { ...program.ring, entries, ...cq } });
+  }
+  for (let at = 0; at < trial.best.program.ops.length; at++) {
+    const { program } = trial.best;
+    const op = program.ops[at];
+    if (op?.op === "store" && op.add !== undefined && op.add !== 1) await trial.fails({ ...program, ops: program.ops.with(at, { ...op, add: 1 }) });
+    if (op?.op === "enter" && op.toSubmit > 1) await trial.fails({ ...program, ops: program.ops.with(at, { ...op, toSubmit: 1 }) });
+  }
+}
+
+/** A ring of one entry, and a submission for every SQE: longer at first, and shorter where a small CQ is all it needs. */
+async function oneByOne(trial: Trial): Promise<void> {
+  const { best } = trial;
+  const { program } = best;
+  const ops = program.ops.flatMap((op): Operation[] => (op.op === "sqe" ? [op, { op: "submit" }] : [op]));
+  const cq = program.ring.cqEntries === undefined ? {} : { cqEntries: 1 };
+  if (!(await trial.fails({ ...program, ring: { ...program.ring, entries: 1, ...cq }, ops }))) return;
+  await leaveOut(trial);
+  if (trial.best.program.ops.length >= program.ops.length) trial.best = best;
+}
+
+/** Leaves out `length` operations in a row, at every `step`th place. */
+async function leaveOutRuns(trial: Trial, length: number, step = length): Promise<void> {
+  for (let at = trial.best.program.ops.length - length; at >= 0 && !trial.exhausted; at -= step) {
+    const { program } = trial.best;
+    await trial.fails({ ...program, ops: program.ops.toSpliced(at, length) });
+  }
+}
+
 /** Halves, quarters ... single operations, then flags: whatever is not needed goes. */
 async function leaveOut(trial: Trial): Promise<void> {
-  for (let length = Math.ceil(trial.best.program.ops.length / 2); length >= 1; length = length === 1 ? 0 : Math.ceil(length / 2)) {
-    for (let at = trial.best.program.ops.length - length; at >= 0 && !trial.exhausted; at -= length) {
-      const { program } = trial.best;
-      await trial.fails({ ...program, ops: program.ops.toSpliced(at, length) });
-    }
+  for (let length = Math.ceil(trial.best.program.ops.length / 2); length >= 1; length = length === 1 ? 0 : Math.ceil(length / 2))
+    await leaveOutRuns(trial, length);
+  await simplify(trial);
+  // What was needed only by something that is gone by now can go too.
+  for (let before = Infinity; trial.best.program.ops.length < before && !trial.exhausted; ) {
+    before = trial.best.program.ops.length;
+    for (const length of [3, 2, 1]) await leaveOutRuns(trial, length, 1);
   }
   for (const flag of trial.best.program.ring.flags) {
     const { program } = trial.best;

@@ -42,11 +42,8 @@ export interface Summary {
   reasons: Record<string, number>;
 }
 
-/**
- * Of programs, that may end in each of unknown, unspecified and unmodelled. The aim is 0.01; the search
- * among workers that race with one another is not there yet (README, what is not covered).
- */
-export const UNJUDGED_SHARE_MAX = 0.05;
+/** Of programs, that may end in each of unknown, unspecified and unmodelled. */
+export const UNJUDGED_SHARE_MAX = 0.01;
 const REASON_LENGTH_MAX = 120;
 
 /** Does this outcome speak against the model (or the kernel, or the rule)? */

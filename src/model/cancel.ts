@@ -92,7 +92,7 @@ function cancelWaiting(m: Machine, wanted: Wanted): number {
     return 0;
   }
   if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
-  return cancelTimeout(m, (r) => matches(r, wanted)) ? 0 : -ENOENT;
+  return cancelTimeout(m, (r) => matches(r, wanted));
 }
 
 /**

@@ -11,6 +11,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "cancel.pause": ["goes on", "pauses"],
   "multishot.room": ["room", "full"],
   "timeout.counted": ["0", "1", "2", "3", "4"],
+  "timeout.taken": ["taken", "firing"],
   "timeout.satisfied": ["count", "timer"],
   "taskrun.late": ["ran", "after"],
   "fd.recycled": ["none", "file"],

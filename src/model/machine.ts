@@ -44,8 +44,11 @@ export interface Scheduler {
   beforeCount(m: Machine): void;
   /** About to post this CQE inside a call: workers may post theirs first. */
   beforePost(m: Machine, cqe: Cqe): void;
-  /** Which of `m.running` the thread does next: what was queued from beside it may have come before the others. */
-  nextTask(m: Machine): number;
+  /**
+   * Which of `m.running` the thread does next: what was queued from beside it may have come before the
+   * others. Undefined: none of them was queued yet, of which that may be so.
+   */
+  nextTask(m: Machine): number | undefined;
   /** The backlog is being flushed and there is room: which of it comes next; undefined where nothing does. */
   nextOfBacklog(m: Machine): number | undefined;
   /** The result of this request's last completion is settled: its CQE comes, now or later. */
@@ -179,6 +182,8 @@ export class Machine {
   taskList: number[] = [];
   /** What is left of the list that is being run. */
   running: readonly number[] = [];
+  /** What was on that list, but was queued from beside the thread after it had run it. */
+  unqueued: readonly number[] = [];
   /** task_struct.task_works, oldest first; run newest first. */
   taskWorks: TaskCallback[] = [];
   /** Some of the task work came from outside a call: it need not have run when the call that is running returns. */
@@ -229,6 +234,7 @@ export class Machine {
     for (const [id, request] of this.requests) copy.requests.set(id, request.fork());
     copy.taskList = [...this.taskList];
     copy.running = this.running;
+    copy.unqueued = this.unqueued;
     copy.taskWorks = [...this.taskWorks];
     copy.lateTaskWork = this.lateTaskWork;
     copy.workSeq = this.workSeq;
@@ -243,7 +249,7 @@ export class Machine {
     let text = this.state?.key() ?? "";
     for (const request of this.requests.values()) text += `#${request.key()}`;
     text += `|${this.order((r) => r.workSeq)}|${this.order((r) => r.hashSeq)}`;
-    return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.running.join()}|${this.world.key()}|${this.memory.key()}`;
+    return `${text}|${this.taskList.join()}|${this.taskWorks.join()}|${this.lateTaskWork ? 1 : 0}|${this.running.join()};${this.unqueued.join()}|${this.world.key()}|${this.memory.key()}`;
   }
 
   /** Who came before whom, where only that matters. */

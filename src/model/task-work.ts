@@ -52,20 +52,27 @@ export function runTaskWork(m: Machine): void {
       else dropFile(m, work);
     }
   }
-  m.lateTaskWork = false;
+  m.lateTaskWork = m.unqueued.length > 0;
+  if (m.lateTaskWork) m.taskWorks.push("io_uring");
+  m.taskList = [...m.unqueued];
+  m.unqueued = [];
   m.inCall = wasIn;
 }
 
+/** What turns out not to have been queued yet runs at the thread's next chance. [taskrun.part-queued] */
 function runTaskList(m: Machine): void {
   const outer = m.running;
   m.running = m.taskList;
   m.taskList = [];
   while (m.running.length > 0) {
-    const id = m.running[m.running.length > 1 ? m.scheduler.nextTask(m) : 0] ?? 0;
+    const at = m.scheduler.nextTask(m);
+    if (at === undefined) break;
+    const id = m.running[at] ?? 0;
     m.running = m.running.filter((other) => other !== id);
     const r = m.request(id);
     m.since(r.sinceNs, () => runOne(m, r));
   }
+  m.unqueued = [...m.unqueued, ...m.running];
   m.running = outer;
   flushCompletions(m, true);
 }

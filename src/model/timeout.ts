@@ -2,7 +2,7 @@
 // io_uring/timeout.c. A timer knows the earliest moment at which it may fire; firing late is always
 // allowed, firing early never.
 import {
-  ECANCELED, EFAULT, EINVAL, ENOENT, ETIME, IORING_CQE_F_MORE, IORING_LINK_TIMEOUT_UPDATE, IORING_TIMEOUT_ABS,
+  EALREADY, ECANCELED, EFAULT, EINVAL, ENOENT, ETIME, IORING_CQE_F_MORE, IORING_LINK_TIMEOUT_UPDATE, IORING_TIMEOUT_ABS,
   IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_REALTIME,
   IORING_TIMEOUT_UPDATE,
 } from "../spec/constants.gen.ts";
@@ -135,17 +135,25 @@ export function timeoutTaskWork(m: Machine, r: Request): void {
   completeDeferred(m, r);
 }
 
-/** io_timeout_cancel: takes the first timer that matches off the list; it completes with ECANCELED as task work. */
-export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): boolean {
+/** io_timeout_extract: a timer that is firing on another processor can't be taken. [timeout.firing-not-taken] */
+function isFiring(m: Machine, r: Request): boolean {
+  if (r.earliestNs > m.untilNs || m.scheduler.choose(m, "timeout.taken", ["taken", "firing"], r) === 0) return false;
+  m.beside(r, r.earliestNs, () => expireTimer(m, r));
+  return true;
+}
+
+/** io_timeout_cancel: the first timer that matches is taken off the list and completes with ECANCELED as task work. */
+export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): number {
   for (const id of m.ring.timeouts) {
     const r = m.request(id);
     if (!matches(r)) continue;
+    if (isFiring(m, r)) return -EALREADY;
     unlist(m, r);
     r.res = -ECANCELED;
     addTaskWork(m, r, "cancel");
-    return true;
+    return 0;
   }
-  return false;
+  return -ENOENT;
 }
 
 export const timeout: Operation = {
@@ -185,28 +193,29 @@ export const timeoutRemove: Operation = {
   },
   issue(m, r) {
     const { addr, opFlags, ns } = r.prepared;
-    let found: boolean;
+    let result: number;
     const updates = (opFlags & IORING_TIMEOUT_UPDATE) !== 0;
     // Of link timeouts, which this part of the model has not, none can be found; the flag alone removes.
-    if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) found = false;
-    else if (updates) found = updateTimeout(m, addr, ns ?? 0n, opFlags);
-    else found = cancelTimeout(m, (t) => t.userData === addr);
+    if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) result = -ENOENT;
+    else if (updates) result = updateTimeout(m, addr, ns ?? 0n, opFlags);
+    else result = cancelTimeout(m, (t) => t.userData === addr);
     // [timeout.remove-results]
-    r.res = found ? 0 : -ENOENT;
-    if (!found) setFail(r);
+    r.res = result;
+    if (result < 0) setFail(r);
     return "complete";
   },
 };
 
 /** [timeout.update] The timer starts anew and counts completions no more. */
-function updateTimeout(m: Machine, userData: bigint, ns: bigint, flags: number): boolean {
+function updateTimeout(m: Machine, userData: bigint, ns: bigint, flags: number): number {
   const id = m.ring.timeouts.find((t) => m.request(t).userData === userData);
-  if (id === undefined) return false;
+  if (id === undefined) return -ENOENT;
   const target = m.request(id);
+  if (isFiring(m, target)) return -EALREADY;
   unlist(m, target);
   target.timeoutOff = 0;
   target.prepared = { ...target.prepared, ns };
   m.ring.timeouts = [...m.ring.timeouts, id];
   startTimer(m, target, ns, flags);
-  return true;
+  return 0;
 }

@@ -72,6 +72,11 @@ export function expectedCqes(m: Machine, peek: PeekEvent): Expected {
   return expected;
 }
 
+/** Does the ring show what the peek loaded, as it stands? */
+export function shows(m: Machine, peek: PeekEvent): boolean {
+  return peek.cqes.length === 0 && peek.words.every((seen, i) => word(m, i * 4) === seen);
+}
+
 /** Goes on until the ring shows what the peek loaded, and compares every word and every CQE of it. */
 export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
   if (word(m, WORD.cqTail) !== peek.cqTail) guide.finish(m);

@@ -9,11 +9,11 @@ import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import type { EnterEvent, Observer, PeekEvent, RegisterEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
-  applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes,
+  applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import type { Guided } from "./guided.ts";
+import { type Guided, isQuiet } from "./guided.ts";
 import { runs, type Survivor } from "./run.ts";
 import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
@@ -128,12 +128,23 @@ export class Checker implements Observer {
 
   /** A call, if there was one, and the loads after it, judged together: what they show guides the run. */
   private window(call: Call | undefined, peek: PeekEvent): boolean {
+    if (call === undefined && this.stillStands(peek)) return true;
     return this.advance(peek, (m, guide) => {
       if (peek.to > m.untilNs) m.untilNs = peek.to;
       if (call !== undefined) this.callOf(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
       m.nowNs = peek.from;
     }) && this.keepLive(call);
+  }
+
+  /** Nothing is under way in any candidate, and each shows what this peek saw: most peeks are so, and no run is needed. */
+  private stillStands(peek: PeekEvent): boolean {
+    for (const m of this.candidates) {
+      if (peek.to > m.untilNs) m.untilNs = peek.to;
+      if (!m.hasRing || !isQuiet(m) || !shows(m, peek)) return false;
+    }
+    for (const m of this.candidates) m.nowNs = peek.from;
+    return true;
   }
 
   /** [liveness.due] A watchdog ended the wait: candidates in which something was still due are not it. */

@@ -267,15 +267,26 @@ export class Guided implements Scheduler {
   }
 
   /** Workers' task work comes in the order that shows, where nothing ties the steps that queued it together. */
-  nextTask(m: Machine): number {
+  nextTask(m: Machine): number | undefined {
+    const list = m.running.map((id) => m.request(id));
+    if (list[0] !== undefined && this.comesLater(m, list[0])) {
+      const first = list.findIndex((r, i) => !this.comesLater(m, r) && !list.slice(0, i).some((other) => tied(r, other)));
+      return first < 0 ? undefined : first;
+    }
+    if (list.length === 1) return 0;
     const shown = this.expected.upcoming(m.ring.completing.filter((id) => (m.request(id).flags & REQ.CQE_SKIP) === 0).length);
     if (shown === undefined) return 0;
-    const list = m.running.map((id) => m.request(id));
     const at = list.findIndex((r) => completes(r) && same(shown, cqeOf(r)));
     if (at <= 0) return 0;
     const found = list[at];
     if (found?.floating !== true || list.slice(0, at).some((other) => tied(found, other))) return 0;
     return at;
+  }
+
+  /** Queued from beside the thread, and its completion shows in no place of this window. */
+  private comesLater(m: Machine, r: Request): boolean {
+    if (!r.floating || !completes(r) || this.expected.open || isFull(m)) return false;
+    return (r.taskWork === "cancel" || (r.flags & REQ.CQE_SKIP) === 0) && !this.expected.awaits(r);
   }
 
   nextOfBacklog(m: Machine): number | undefined {
@@ -372,6 +383,13 @@ const differs: Cqe = { userData: -1n, res: 0, flags: 0 };
 function racing(m: Machine): boolean {
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return m.ring.backlogUnknown || dueTimers(m).length > 0;
+}
+
+/** Nothing could have happened since the last look. */
+export function isQuiet(m: Machine): boolean {
+  if (m.taskWorks.length > 0 || m.ring.backlogUnknown || dueTimers(m).length > 0) return false;
+  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return false;
+  return true;
 }
 
 /** Is anything under way beside the application's thread? */
