@@ -4,10 +4,11 @@
 // every place, and where it left nothing out, the trace is illegal.
 import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
 import { enter } from "../model/enter.ts";
+import { WORD } from "../model/layout.ts";
 import { Machine } from "../model/machine.ts";
 import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
-import type { EnterEvent, Observer, PeekEvent, RegisterEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
+import type { EnterEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
@@ -22,6 +23,8 @@ type Call = EnterEvent | RegisterEvent | SystemEvent;
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
+const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
+
 /** A wait with a watchdog that took this long ran into it. */
 const WATCHDOG_HIT_NS = 400_000_000n;
 
@@ -111,6 +114,13 @@ export class Checker implements Observer {
         for (const m of this.candidates) applyMemory(m, event);
         return true;
       case "store":
+        // What came since the last look came before this store, where it makes room.
+        if (SEARCHES[this.attempt]?.effort === 2 && makesRoom(event) && this.candidates.some((m) => m.hasRing && !isQuiet(m)))
+          return this.advance(undefined, (m, guide) => {
+            if (event.from > m.untilNs) m.untilNs = event.from;
+            guide.begin(m);
+            applyStore(m, event);
+          });
         for (const m of this.candidates) applyStore(m, event);
         return true;
     }
