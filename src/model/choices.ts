@@ -12,6 +12,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "multishot.room": ["room", "full"],
   "timeout.counted": ["0", "1", "2", "3", "4"],
   "timeout.taken": ["taken", "firing"],
+  "timeout.flushed": ["at once", "later"],
   "timeout.satisfied": ["count", "timer"],
   "taskrun.late": ["ran", "after"],
   "fd.recycled": ["none", "file"],

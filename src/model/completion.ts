@@ -74,9 +74,11 @@ export function clearSqFlag(m: Machine, bit: number): void {
   store32(bytes, WORD.sqFlags, load32(bytes, WORD.sqFlags) & ~bit);
 }
 
+const publishTail = (m: Machine): void => store32(writable(m.ring.ring), WORD.cqTail, m.ring.cachedCqTail);
+
 /** Publishes the tail (a release store), then completes the timeouts that counted this far. */
 function commitCq(m: Machine): void {
-  store32(writable(m.ring.ring), WORD.cqTail, m.ring.cachedCqTail);
+  publishTail(m);
   if (!m.ring.offTimeoutUsed) return;
   if (m.inCall) m.scheduler.beforeCount(m);
   flushTimeouts(m);
@@ -111,7 +113,10 @@ export function failDeferred(m: Machine, r: Request, res: number): void {
 export function postFromWorker(m: Machine, r: Request): boolean {
   let posted = true;
   if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, cqeOf(r));
-  commitCq(m);
+  // [timeout.flushed-late] the thread, which is about to post, may be the first to reckon what this one adds
+  const late = m.ring.offTimeoutUsed && m.ring.posting.length > 0 && m.scheduler.choose(m, "timeout.flushed", ["at once", "later"]) === 1;
+  if (late) publishTail(m);
+  else commitCq(m);
   return posted;
 }
 

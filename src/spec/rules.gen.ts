@@ -153,6 +153,7 @@ const TABLE = {
   "timeout.update": { force: "must", since: "5.11", text: "IORING_TIMEOUT_UPDATE starts a pending timeout anew with another time; from then on it counts no completions." },
   "timeout.count-steps-back": { force: "may", since: "5.4", text: "A timer that fires takes one off the count of completions before its own CQE adds one: reckoned in between, the count seems to have wrapped, and every timeout that counts completes with 0." },
   "timeout.firing-not-taken": { force: "may", since: "5.5", text: "A timer whose time has come may be firing on another processor as it is looked for: TIMEOUT_REMOVE, its update and a cancel then give -EALREADY, and the timeout completes with -ETIME." },
+  "timeout.flushed-late": { force: "may", since: "5.10", text: "A worker reckons the timeouts that count only after it has let go of the CQ: the thread may post, and reckon both, before it." },
   "cancel.keys": { force: "must", since: "5.19", text: "A request matches a cancel by user_data, by file, by opcode or by all of those that the flags name; user_data counts where neither file nor opcode is named, or where IORING_ASYNC_CANCEL_USERDATA says so." },
   "cancel.flags-checked": { force: "must", since: "5.19", text: "Unknown cancel flags, and ANY together with FD or OP, fail an ASYNC_CANCEL at submission with -EINVAL." },
   "cancel.bad-fd": { force: "must", since: "5.19", text: "Cancelling by a descriptor that is not open gives -EBADF." },
