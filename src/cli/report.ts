@@ -2,9 +2,18 @@
 import type { Counterexample } from "./counterexample.ts";
 import { programLines, ringLine } from "./program-lines.ts";
 import { failuresOf } from "./tally.ts";
+import { PROGRAM_OPCODES } from "../program/program.ts";
 import type { Summary } from "./tally.ts";
 
 const REASONS_MAX = 8;
+
+/** How often each operation was submitted, and how many of the other numbers that hostile programs try. */
+function opcodesSeen(opcodes: Readonly<Record<string, number>>): string[] {
+  const known = new Set<string>(PROGRAM_OPCODES);
+  const others = Object.entries(opcodes).filter(([name]) => !known.has(name));
+  const names = PROGRAM_OPCODES.map((name) => `${name} ${opcodes[name] ?? 0}`);
+  return others.length === 0 ? names : [...names, `${others.length} other numbers ${others.reduce((sum, [, count]) => sum + count, 0)}`];
+}
 
 export function closingTable(summary: Summary): string {
   const percent = (count: number): string => (count === 0 ? "0" : `${count} (${((100 * count) / Math.max(summary.programs, 1)).toFixed(2)} %)`);
@@ -12,7 +21,7 @@ export function closingTable(summary: Summary): string {
     ["kernel", `${summary.backend === "real" ? "Linux" : "model of Linux"} ${summary.kernel}, strictness ${summary.strictness}, seed ${summary.seed}`],
     ["programs", `${summary.programs} (${summary.hostilePrograms} hostile) in ${summary.seconds} s`],
     ["operations", `${summary.operations}, ${(summary.operations / Math.max(summary.programs, 1)).toFixed(1)} a program`],
-    ["opcodes seen", wrap(Object.entries(summary.opcodes).map(([name, count]) => `${name} ${count}`), 92).join(`\n${" ".repeat(22)}`)],
+    ["opcodes seen", wrap(opcodesSeen(summary.opcodes), 92).join(`\n${" ".repeat(22)}`)],
     ["wraps", String(summary.wraps)],
     ["overflows", String(summary.overflows)],
     ["chains", String(summary.chains)],
