@@ -220,6 +220,8 @@ export class Checker implements Observer {
   private retry(last: TraceEvent): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
     while (this.attempt + 1 < SEARCHES.length) {
+      // Where the second search spent all it had, the last one, which tries more, would not come to an end.
+      if (this.attempt > 0 && this.spent >= (SEARCHES[this.attempt]?.budget ?? 0)) return false;
       const before = this.candidates;
       this.attempt++;
       this.spent = 0;
