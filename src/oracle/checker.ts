@@ -114,16 +114,21 @@ export class Checker implements Observer {
         for (const m of this.candidates) applyMemory(m, event);
         return true;
       case "store":
-        // What came since the last look came before this store, where it makes room.
-        if (SEARCHES[this.attempt]?.effort === 2 && makesRoom(event) && this.candidates.some((m) => m.hasRing && !isQuiet(m)))
+        if (SEARCHES[this.attempt]?.effort === 2 && makesRoom(event) && this.mayHaveMoved(event.from))
           return this.advance(undefined, (m, guide) => {
-            if (event.from > m.untilNs) m.untilNs = event.from;
             guide.begin(m);
             applyStore(m, event);
           });
         for (const m of this.candidates) applyStore(m, event);
         return true;
     }
+  }
+
+  /** What came since the last look came before a store that makes room; a timer may have fired up to this moment. */
+  private mayHaveMoved(untilNs: bigint): boolean {
+    const rings = this.candidates.filter((m) => m.hasRing);
+    for (const m of rings) if (untilNs > m.untilNs) m.untilNs = untilNs;
+    return rings.some((m) => !isQuiet(m));
   }
 
   private callOf(m: Machine, guide: Guided, call: Call, until: bigint): void {
