@@ -14,6 +14,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "timeout.taken": ["taken", "firing"],
   "timeout.flushed": ["at once", "later"],
   "timeout.satisfied": ["count", "timer"],
+  "taskrun.batch": ["goes on", "splits"],
   "taskrun.late": ["ran", "after"],
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire"],

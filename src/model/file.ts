@@ -77,6 +77,7 @@ export const close: Operation = {
       return "complete";
     }
     m.world.fds.delete(r.prepared.fd);
+    m.world.guessed.delete(r.prepared.fd);
     releaseFile(m, file);
     r.res = 0;
     return "complete";

@@ -44,6 +44,8 @@ export interface Scheduler {
   beforeCount(m: Machine): void;
   /** About to post this CQE inside a call: workers may post theirs first. */
   beforePost(m: Machine, cqe: Cqe): void;
+  /** About to run task work: what a worker or a timer does now queues its own behind what is there. */
+  beforeTaskWork(m: Machine): void;
   /**
    * Which of `m.running` the thread does next: what was queued from beside it may have come before the
    * others. Undefined: none of them was queued yet, of which that may be so.

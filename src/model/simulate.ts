@@ -25,7 +25,7 @@ export class Simulation implements Scheduler {
   }
 
   choose(_m: Machine, point: string, alternatives: readonly string[]): number {
-    if (point === "fd.number" || this.draw === undefined) return 0;
+    if (point === "fd.number" || this.draw === undefined || (point === "taskrun.batch" && this.draw() < 0.9)) return 0;
     return Math.floor(this.draw() * alternatives.length);
   }
 
@@ -38,6 +38,10 @@ export class Simulation implements Scheduler {
   }
 
   beforePost(_m: Machine, _cqe: Cqe): void {
+    // As above.
+  }
+
+  beforeTaskWork(_m: Machine): void {
     // As above.
   }
 

@@ -44,6 +44,7 @@ function dropFile(m: Machine, file: number): void {
 export function runTaskWork(m: Machine): void {
   const wasIn = m.inCall;
   m.inCall = true;
+  if (m.taskWorks.length > 0) m.scheduler.beforeTaskWork(m);
   while (m.taskWorks.length > 0) {
     const works = m.taskWorks;
     m.taskWorks = [];
@@ -71,6 +72,9 @@ function runTaskList(m: Machine): void {
     m.running = m.running.filter((other) => other !== id);
     const r = m.request(id);
     m.since(r.sinceNs, () => runOne(m, r));
+    // [taskrun.batch-splits] a reschedule is due: what completed so far is posted
+    if (m.running.length > 0 && (m.ring.completing.length > 0 || m.ring.cqFlush) && m.scheduler.choose(m, "taskrun.batch", ["goes on", "splits"]) === 1)
+      flushCompletions(m);
   }
   m.unqueued = [...m.unqueued, ...m.running];
   m.running = outer;

@@ -25,6 +25,10 @@ export function queueWork(m: Machine, r: Request): void {
     each.workHash = hashOf(m, each);
     each.group = r.id;
   }
+  if (r.held) {
+    r.held = false;
+    r.refs--;
+  }
   r.backlogSince = m.stepBacklog ?? m.ring.backlogged;
   r.state = "queued";
   r.workSeq = ++m.workSeq;
@@ -103,7 +107,7 @@ export function startWork(m: Machine, r: Request): void {
     m.world.pollQueues(r.file).length > 0;
   const issued = issue(m, r, { nonblock: polls, worker: true });
   if (issued === "complete") return effected(m, r);
-  if (issued === "skip") return handedOver(m, r);
+  if (issued === "skip") return handedOver(r);
   if (issued === "again") {
     r.refs--;
     return;
@@ -117,20 +121,19 @@ function effected(m: Machine, r: Request): void {
   m.scheduler.decided(m, r);
 }
 
-/** Somebody else completes it: the thread, maybe before the worker lets go of it, or a poll or a timer. */
-function handedOver(m: Machine, r: Request): void {
-  if (r.state === "task-work" && r.taskWork === "complete") r.held = true;
-  else releaseWork(m, r);
+/** The thread completes it, now or when a poll or a timer ends: maybe before the worker lets go of it. [worker.release-late] */
+function handedOver(r: Request): void {
+  r.held = true;
 }
 
 /** It would block: it polls where it can, and else waits in the system call. */
 function blockWork(m: Machine, r: Request, polls: boolean): void {
   if (polls) {
     const armed = armInternalPoll(m, r, true);
-    if (armed === "armed") return releaseWork(m, r);
+    if (armed === "armed") return handedOver(r);
     const issued = issue(m, r, { nonblock: false, worker: true });
     if (issued === "complete") return effected(m, r);
-    if (issued === "skip") return handedOver(m, r);
+    if (issued === "skip") return handedOver(r);
     if (issued === "again") throw new Error("model: only a cancel goes on later, and that does not poll");
     if (issued !== -EAGAIN) return failWork(m, r, issued);
   }

@@ -37,6 +37,8 @@ export class World {
   readonly fds = new DescriptorTable();
   /** Open files that OPENAT made and whose number no completion has shown yet. */
   readonly unbound: number[] = [];
+  /** Numbers that turned out to be those of such files: the application was not told of them. */
+  readonly guessed = new Set<number>();
   readonly waiters = new Map<number, readonly Waiter[]>();
   private nextId = 1;
 
@@ -51,6 +53,7 @@ export class World {
       files: new Map<number, OpenFile>(),
       fds: this.fds.fork(),
       unbound: [...this.unbound],
+      guessed: new Set(this.guessed),
       waiters: new Map(this.waiters),
       nextId: this.nextId,
     };
@@ -60,7 +63,7 @@ export class World {
   }
 
   key(): string {
-    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|`;
+    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|${[...this.guessed].join()}|`;
     for (const f of this.files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
     for (const i of this.inodes.values()) {
       if (i.kind === "file") text += `f${i.id}:${digest(i.data)};`;

@@ -200,9 +200,10 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
   if (result !== event.result || !same(bytes.subarray(0, Math.max(result, 0)), event.bytes)) differ();
 }
 
-/** The file behind a descriptor that the application itself may use: not the ring's. */
+/** The file behind a descriptor that the application itself may use: not the ring's, nor one whose number no completion has shown. */
 function owned(m: Machine, fd: number): number {
   const file = lookup(m, fd);
+  if (m.world.guessed.has(fd)) return 0;
   return file !== 0 && m.world.inode(m.world.file(file).inode).kind === "ring" ? 0 : file;
 }
 

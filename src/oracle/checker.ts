@@ -14,7 +14,8 @@ import {
 } from "./apply.ts";
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
-import { type Guided, isQuiet } from "./guided.ts";
+import type { Guided } from "./guided.ts";
+import { isQuiet } from "./quiet.ts";
 import { runs, type Survivor } from "./run.ts";
 import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";

@@ -12,6 +12,7 @@ import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.t
 import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
 import { dependent, likeness, tied } from "./dependence.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
+import { anythingMoves, racing } from "./quiet.ts";
 import { onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
 
@@ -38,6 +39,7 @@ export class Guided implements Scheduler {
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
   private readonly seen: Seen | undefined;
+  private hasSplit = false;
   private steps = 0;
   /** How far the code of the call has come, in calls of this scheduler: with the state it says where a run is. */
   private at = 0;
@@ -59,12 +61,15 @@ export class Guided implements Scheduler {
     // Every moment of a worker's is tried: there is nothing to make up for.
     if (point === "timeout.counted" && this.exhaustive) return 0;
     if (point === "timeout.counted" && about?.timeoutOff === alternatives.length - 1 && this.expected.comesNext(about, 0)) return about.timeoutOff;
+    // A reschedule is rare: one in a window is looked for, and only by the last search.
+    if (point === "taskrun.batch" && (!this.exhaustive || this.hasSplit)) return 0;
     if (point === "cancel.pause" && this.effort === 0) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
     const shown = about === undefined ? undefined : this.shown(m, point, about);
     if (shown !== undefined) return shown;
     const index = this.script[this.trail.length] ?? 0;
     this.trail.push({ point, alternatives, index });
+    if (point === "taskrun.batch" && index === 1) this.hasSplit = true;
     return index;
   }
 
@@ -230,6 +235,11 @@ export class Guided implements Scheduler {
     if (anythingMoves(m)) this.interleave(m, () => (this.exhaustive ? enabled(m).filter((s) => s.kind === "expire") : this.awaitedTimers(m)));
   }
 
+  beforeTaskWork(m: Machine): void {
+    this.at++;
+    if (this.exhaustive && racing(m)) this.interleave(m, () => enabled(m).filter((s) => s.kind !== "task-work"));
+  }
+
   private awaitedTimers(m: Machine): Step[] {
     return dueTimers(m).filter((r) => this.expected.awaits(r)).map((r) => ({ kind: "expire", request: r.id }));
   }
@@ -340,6 +350,7 @@ export class Guided implements Scheduler {
     if (e === undefined || !this.expected.matches(cqe)) throw NOT_THIS_RUN;
     this.expected.next++;
     if (cqe.opened === undefined) return cqe;
+    m.world.guessed.delete(e.res);
     if (m.world.unbound.includes(cqe.opened)) {
       if (m.world.fds.has(e.res)) throw NOT_THIS_RUN;
       bind(m, cqe.opened, e.res);
@@ -378,23 +389,3 @@ const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
 const completes = (r: Request): boolean => r.taskWork === "complete" || r.taskWork === "cancel";
 
 const differs: Cqe = { userData: -1n, res: 0, flags: 0 };
-
-/** Workers or due timers: what another order of things could come from. */
-function racing(m: Machine): boolean {
-  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
-  return m.ring.backlogUnknown || dueTimers(m).length > 0;
-}
-
-/** Nothing could have happened since the last look. */
-export function isQuiet(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || m.ring.backlogUnknown || dueTimers(m).length > 0) return false;
-  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return false;
-  return true;
-}
-
-/** Is anything under way beside the application's thread? */
-function anythingMoves(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length > 0 || m.ring.backlogUnknown))) return true;
-  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
-  return false;
-}

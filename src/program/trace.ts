@@ -133,3 +133,17 @@ export function formatTrace(trace: Trace): string {
     });
   return `${[head, ...trace.events.map(line)].join("\n")}\n`;
 }
+
+/** What formatTrace printed, read back. Throws where it is something else; the events themselves are taken at their word. */
+export function parseTrace(text: string): Trace {
+  const revive = (_key: string, value: unknown): unknown => {
+    if (typeof value !== "object" || value === null) return value;
+    if ("$n" in value && typeof value.$n === "string") return BigInt(value.$n);
+    if ("$b" in value && typeof value.$b === "string") return new Uint8Array(Buffer.from(value.$b, "hex"));
+    return value;
+  };
+  const [head = "", ...lines] = text.trimEnd().split("\n");
+  const { trace, version } = JSON.parse(head) as { trace?: unknown; version?: unknown };
+  if (trace !== "ringspec" || version !== 1) throw new Error(`expected a trace, whose first line is {"trace":"ringspec","version":1}, got ${head.slice(0, 60)}`);
+  return { version, events: lines.map((line) => JSON.parse(line, revive) as TraceEvent) };
+}
