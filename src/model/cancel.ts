@@ -15,7 +15,7 @@ import { cancelPoll, hashed } from "./poll.ts";
 import { type Cancelling, REQ, type Request } from "./request.ts";
 import { cancelTimeout } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
-import { startWork, working } from "./worker.ts";
+import { asListed, startWork, working } from "./worker.ts";
 
 const KNOWN =
   IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED |
@@ -60,7 +60,7 @@ function matches(r: Request, wanted: Wanted): boolean {
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
-  const found = working(m).filter((r) => !r.posted && matches(r, wanted));
+  const found = asListed(working(m).filter((r) => !r.posted && matches(r, wanted)));
   const running: Request[] = [];
   let cancelled = 0;
   for (const r of found) {

@@ -117,6 +117,8 @@ export class Request {
   workSeq = 0;
   /** Writes of one regular file are serialised (io_wq_hash_work): the inode, 0: not hashed. */
   workHash = 0;
+  /** Unbounded work of io-wq: may take for ever. */
+  unbound = false;
   workCancelled = false;
   /** An ASYNC_CANCEL said -EALREADY: a worker that blocks is interrupted, one that had not begun may refuse. */
   workInterrupted = false;
@@ -182,6 +184,7 @@ export class Request {
     copy.earliestNs = this.earliestNs;
     copy.workSeq = this.workSeq;
     copy.workHash = this.workHash;
+    copy.unbound = this.unbound;
     copy.workCancelled = this.workCancelled;
     copy.workInterrupted = this.workInterrupted;
     copy.waited = this.waited;
@@ -202,6 +205,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
   }
 }

@@ -22,7 +22,11 @@ import { sequence } from "./timeout.ts";
 export function queueWork(m: Machine, r: Request): void {
   if (m.inCall) m.scheduler.before(m, () => identity(m, r));
   for (const each of chain(m, r)) {
-    each.workHash = hashOf(m, each);
+    const inode = each.file === 0 ? undefined : m.world.inode(m.world.file(each.file).inode);
+    const op = OPS[each.opcode];
+    // io_prep_async_work: writes of one regular file are run one at a time, in order. [worker.hashed-writes]
+    each.workHash = inode?.kind === "file" && op?.hashRegFile === true ? inode.id : 0;
+    each.unbound = inode?.kind !== "file" && op?.unboundNonregFile === true;
     each.group = r.id;
   }
   if (r.held) {
@@ -36,18 +40,21 @@ export function queueWork(m: Machine, r: Request): void {
   r.sinceSeq = sequence(m);
 }
 
-/** io_prep_async_work: writes of one regular file are run one at a time, in order. [worker.hashed-writes] */
-function hashOf(m: Machine, r: Request): number {
-  if (r.file === 0 || OPS[r.opcode]?.hashRegFile !== true) return 0;
-  const inode = m.world.inode(m.world.file(r.file).inode);
-  return inode.kind === "file" ? inode.id : 0;
-}
-
 /** Requests in the workers' hands, oldest first. */
 export function working(m: Machine): Request[] {
   const all: Request[] = [];
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") all.push(r);
   return all.length > 1 ? all.sort((a, b) => a.workSeq - b.workSeq) : all;
+}
+
+/**
+ * What no worker has begun, in the order in which io_wq_cancel_pending_work finds it: the list of bounded work
+ * before that of unbounded, and in a list the writes of one file behind the first of them.
+ * [cancel.bounded-first] [cancel.hashed-together]
+ */
+export function asListed(works: readonly Request[]): Request[] {
+  const first = (r: Request): number => works.find((other) => r.workHash !== 0 && other.workHash === r.workHash)?.workSeq ?? r.workSeq;
+  return works.toSorted((a, b) => Number(a.unbound) - Number(b.unbound) || first(a) - first(b) || a.workSeq - b.workSeq);
 }
 
 /** Requests whose effect may happen now: not behind a hashed one, and not blocked. */

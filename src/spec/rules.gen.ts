@@ -173,6 +173,8 @@ const TABLE = {
   "cancel.poll-order": { force: "may", since: "6.1", text: "Polls are searched by hash bucket of their user_data and within it the newest first." },
   "cancel.sync": { force: "must", since: "6.0", text: "IORING_REGISTER_SYNC_CANCEL cancels as ASYNC_CANCEL does and returns the result to its caller; no CQE of its own is posted." },
   "cancel.not-at-once": { force: "may", since: "5.5", text: "A cancel that a worker runs looks among the workers first and among polls and timers after that: of requests that are submitted meanwhile it may find the later and miss the earlier." },
+  "cancel.bounded-first": { force: "must", since: "5.12", text: "Of what no worker has begun, a cancel finds bounded work (regular files, and what has no file that could keep it waiting) before unbounded work." },
+  "cancel.hashed-together": { force: "must", since: "5.12", text: "Writes to one regular file that wait for a worker stand together in its list: a cancel that takes several takes them one after the other, in the place of the first." },
   "poll.one-shot": { force: "must", since: "5.1", text: "POLL_ADD without IORING_POLL_ADD_MULTI completes once, and its result is the mask of the events that are there." },
   "poll.level-at-submit": { force: "must", since: "5.1", text: "A poll whose events are there when it is issued completes, or posts its first CQE, at once." },
   "poll.errors-always": { force: "must", since: "5.1", text: "Error and hang-up are reported whether or not they were asked for." },

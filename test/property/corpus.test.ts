@@ -1,0 +1,27 @@
+// What a real kernel was seen to do when the model did not allow it, one recorded trace for each rule that
+// has come of it: corpus/<rule>.trace.jsonl, cut behind the event that was illegal then.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { PROFILE_6_18 } from "../../src/model/profile.ts";
+import { Checker } from "../../src/oracle/checker.ts";
+import { judgeTrace } from "../../src/oracle/judge.ts";
+import { parseTrace } from "../../src/program/trace.ts";
+import { RULES } from "../../src/spec/rules.gen.ts";
+
+const corpus = join(import.meta.dirname, "corpus");
+const ENDING = ".trace.jsonl";
+
+describe("recorded traces", () => {
+  const files = readdirSync(corpus);
+
+  test("each is named after a rule", () => {
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.filter((file) => !file.endsWith(ENDING) || !Object.hasOwn(RULES, file.slice(0, -ENDING.length)))).toEqual([]);
+  });
+
+  test.each(files.map((file) => ({ file, rule: file.slice(0, -ENDING.length) })))("[$rule] is allowed to its end", ({ file }) => {
+    const { events } = parseTrace(readFileSync(join(corpus, file), "utf8"));
+    expect(judgeTrace(events, new Checker({ profile: PROFILE_6_18 }))).toMatchObject({ verdict: "legal" });
+  });
+});
