@@ -4,6 +4,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "rw.read-inline": ["inline", "worker"],
   "rw.write-inline": ["inline", "worker"],
   "rw.position": ["stored", "not yet"],
+  "rw.position-taken": ["now", "earlier"],
   "openat.cached": ["inline", "worker"],
   "worker.cancel-before-start": ["ran", "refused"],
   "worker.release": ["before", "after"],

@@ -194,18 +194,23 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
 
 /**
  * A transfer at the file's own position reads that when it begins and stores it when it ends, without
- * the file's lock: a worker's may be stored late. [rw.position-late]
+ * the file's lock: a worker's may be read early, and stored late. [rw.position-late]
  */
 function atPosition(m: Machine, r: Request, pos: number | undefined, how: IssueHow, transfer: (at: number | undefined) => number): number {
   const file = m.world.file(r.file);
   if (pos !== undefined || m.world.inode(file.inode).kind !== "file") return transfer(pos);
   settlePosition(m, r.file);
   const before = file.pos;
-  const res = transfer(undefined);
-  if (how.worker && !m.inCall) {
-    r.latePosition = file.pos;
-    file.pos = before;
+  const beside = how.worker && !m.inCall;
+  if (beside && r.earlierPositions.length > 0) {
+    const taken = m.scheduler.choose(m, "rw.position-taken", ["now", ...r.earlierPositions.map(() => "earlier")], r);
+    file.pos = r.earlierPositions[taken - 1] ?? before;
   }
+  const res = transfer(undefined);
+  const after = file.pos;
+  file.pos = before;
+  if (beside) r.latePosition = after;
+  else storeAt(m, r.file, after);
   return res;
 }
 
@@ -220,8 +225,19 @@ export function settlePosition(m: Machine, file: number): void {
 /** kiocb_done: the position goes to the file. */
 export function storePosition(m: Machine, r: Request): void {
   if (r.latePosition === undefined) return;
-  m.world.file(r.file).pos = r.latePosition;
+  storeAt(m, r.file, r.latePosition);
   r.latePosition = undefined;
+}
+
+/** Workers that have yet to transfer may have read the position from before. */
+function storeAt(m: Machine, file: number, pos: number): void {
+  const { pos: before } = m.world.file(file);
+  m.world.file(file).pos = pos;
+  if (pos === before) return;
+  for (const r of m.requests.values()) {
+    if (r.state !== "queued" || r.prepared.off !== CURRENT_POSITION || r.earlierPositions.includes(before)) continue;
+    if ((r.file === 0 ? m.world.fds.get(r.prepared.fd) : r.file) === file) r.earlierPositions = [...r.earlierPositions, before];
+  }
 }
 
 /** loop_rw_iter: without ->write_iter every buffer is a write of its own, which may wait. [rw.loop-each-buffer] */

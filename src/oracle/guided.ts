@@ -64,6 +64,7 @@ export class Guided implements Scheduler {
     // A reschedule is rare: one in a window is looked for, and only by the last search.
     if (point === "taskrun.batch" && (!this.exhaustive || this.hasSplit)) return 0;
     if (point === "cancel.pause" && this.effort === 0) return 0;
+    if (point === "rw.position-taken" && !this.exhaustive) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
     const shown = about === undefined ? undefined : this.shown(m, point, about);
     if (shown !== undefined) return shown;

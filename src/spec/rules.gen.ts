@@ -208,7 +208,7 @@ const TABLE = {
   "rw.loop-each-buffer": { force: "must", since: "5.6", text: "On a file that has only a plain write method every buffer of a vector is a write of its own; the first that fails or falls short ends the request, with the bytes written so far where there are any. On a worker each of them may wait." },
   "rw.ioprio-level": { force: "must", since: "6.0", text: "An ioprio of no class is refused with EINVAL where its level is not zero; the hint bits above the level are accepted." },
   "rw.directory-worker": { force: "must", since: "5.6", text: "READ of a directory is never answered inline: a worker completes it, with EISDIR, or with 0 where nothing was asked for." },
-  "rw.position-late": { force: "may", since: "5.6", text: "A transfer at a regular file's own position reads that when it begins and stores it when it ends, without the file's lock: one that runs beside a worker's may use the position from before it." },
+  "rw.position-late": { force: "may", since: "5.6", text: "A transfer at a regular file's own position reads that when it begins and stores it when it ends, without the file's lock: one that runs beside a worker's may use the position from before it, and a worker may use one from before what went on meanwhile." },
   "rw.pipe-wakes-next": { force: "must", since: "5.6", text: "A worker that waited inside a pipe's read and leaves data, or inside its write and leaves room, wakes those who poll that end once more." },
   "rw.pipe-write-whole": { force: "must", since: "5.6", text: "A worker that may wait writes all it was given to a pipe, however often it has to wait for room; interrupted, it ends with what was written." },
   "nop.zero": { force: "must", since: "5.1", text: "A NOP without flags completes with 0." },
