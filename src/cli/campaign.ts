@@ -50,7 +50,7 @@ interface Failing {
 const COUNTEREXAMPLES_MAX = 20;
 /** A divergence is believed where so many of so many reruns diverge too. */
 const CONFIRM_RUNS = 10;
-const CONFIRM_MIN = 3;
+const CONFIRM_MIN = 1;
 
 /** Throws RealKernelUnavailable where backend is "real" and there is none. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
