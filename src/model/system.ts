@@ -27,6 +27,8 @@ export class ModelSystem implements System {
   private readonly world: World;
   private readonly machines: readonly Machine[];
   private readonly settle: () => void;
+  /** Numbers that this port handed out or adopted: what OPENAT made is the application's when it says so. */
+  private readonly owned = new Set<Fd>();
 
   constructor(world: World, machines: readonly Machine[], settle: () => void) {
     this.world = world;
@@ -49,7 +51,13 @@ export class ModelSystem implements System {
     const file = this.world.addFile(inode, flags);
     const fd = this.world.freeFd(atLeast);
     this.world.fds.set(fd, file.id);
+    this.owned.add(fd);
     return fd;
+  }
+
+  /** The open file behind a descriptor that is the application's. */
+  private file(fd: Fd): number | undefined {
+    return this.owned.has(fd) ? this.world.fds.get(fd) : undefined;
   }
 
   open(path: string, flags: number, _mode = 0o644): number {
@@ -60,12 +68,14 @@ export class ModelSystem implements System {
     if (file < 0) return file;
     const fd = this.world.freeFd(3);
     this.world.fds.set(fd, file);
+    this.owned.add(fd);
     return this.done(fd);
   }
 
   close(fd: Fd): number {
-    const file = this.world.fds.get(fd);
+    const file = this.file(fd);
     if (file === undefined || !this.owns(fd)) return -EBADF;
+    this.owned.delete(fd);
     this.world.fds.delete(fd);
     this.world.put(file, this.wake);
     return this.done(0);
@@ -86,15 +96,16 @@ export class ModelSystem implements System {
   }
 
   dup(fd: Fd, atLeast = 3): number {
-    const file = this.world.get(fd);
+    const file = this.owned.has(fd) ? this.world.get(fd) : 0;
     if (file === 0) return -EBADF;
     const copy = this.world.freeFd(atLeast);
     this.world.fds.set(copy, file);
+    this.owned.add(copy);
     return copy;
   }
 
   private use(fd: Fd, act: (file: number) => number): number {
-    const file = this.world.fds.get(fd);
+    const file = this.file(fd);
     return file === undefined ? -EBADF : this.done(act(file));
   }
 
@@ -115,7 +126,7 @@ export class ModelSystem implements System {
   }
 
   private regular(fd: Fd): { data: Uint8Array } | number {
-    const file = this.world.fds.get(fd);
+    const file = this.file(fd);
     if (file === undefined) return -EBADF;
     const inode = this.world.inode(this.world.file(file).inode);
     return inode.kind === "file" ? inode : -EINVAL;
@@ -138,7 +149,7 @@ export class ModelSystem implements System {
   }
 
   lseek(fd: Fd, offset: number, whence: number): number {
-    const file = this.world.fds.get(fd);
+    const file = this.file(fd);
     return file === undefined ? -EBADF : this.world.seek(file, offset, whence);
   }
 
@@ -148,15 +159,17 @@ export class ModelSystem implements System {
   }
 
   adopt(fd: Fd): number {
-    return this.world.fds.has(fd) ? 0 : -EBADF;
+    if (!this.world.fds.has(fd)) return -EBADF;
+    this.owned.add(fd);
+    return 0;
   }
 
-  disown(_fd: Fd): void {
-    // The world knows what is open.
+  disown(fd: Fd): void {
+    this.owned.delete(fd);
   }
 
   owns(fd: Fd): boolean {
-    const file = this.world.fds.get(fd);
+    const file = this.file(fd);
     return file !== undefined && this.world.inode(this.world.file(file).inode).kind !== "ring";
   }
 }
