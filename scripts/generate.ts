@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { type Spec, SpecError, loadSpec, specRoot } from "../src/spec/load.ts";
 import { RECORD_SCHEMAS } from "../src/spec/schema.ts";
+import { type Coverage, coverageFaults, emitCoverageFile, readCoverage } from "./generate/coverage.ts";
 import { emitCodecFile } from "./generate/codec.ts";
 import { emitConstantsFile } from "./generate/constants.ts";
 import { emitAbiCheck, emitRegisterTable } from "./generate/header.ts";
@@ -15,13 +16,14 @@ import { emitOpsFile } from "./generate/ops.ts";
 import { emitRulesFile, emitRulesPage } from "./generate/rules.ts";
 
 /** Contents of every generated file by path from the root of the checkout. */
-export function generate(spec: Spec): Map<string, string> {
+export function generate(spec: Spec, coverage: Coverage): Map<string, string> {
   const files = new Map([
     ["src/spec/constants.gen.ts", emitConstantsFile(spec)],
     ["src/spec/codec.gen.ts", emitCodecFile(spec)],
     ["src/spec/ops.gen.ts", emitOpsFile(spec)],
     ["src/spec/rules.gen.ts", emitRulesFile(spec)],
-    ["docs/reference/rules.md", emitRulesPage(spec)],
+    ["src/spec/coverage.gen.ts", emitCoverageFile(spec, coverage)],
+    ["docs/reference/rules.md", emitRulesPage(spec, coverage)],
     ["native/abi-check.gen.h", emitAbiCheck(spec)],
     ["native/register-table.gen.h", emitRegisterTable(spec)],
   ]);
@@ -38,9 +40,13 @@ export function staleFiles(root: string, files: ReadonlyMap<string, string>): st
 
 function main(check: boolean): number {
   const root = specRoot();
+  const coverage = readCoverage(root);
   let files: Map<string, string>;
+  let faults: readonly string[];
   try {
-    files = generate(loadSpec(root));
+    const spec = loadSpec(root);
+    files = generate(spec, coverage);
+    faults = coverageFaults(spec, coverage);
   } catch (error) {
     if (!(error instanceof SpecError)) throw error;
     stdout.write(`${error.message}\n`);
@@ -57,7 +63,8 @@ function main(check: boolean): number {
     stdout.write(`wrote ${path}\n`);
   }
   if (stale.length === 0) stdout.write(`${files.size} generated files are up to date\n`);
-  return check && stale.length > 0 ? 1 : 0;
+  for (const fault of faults) stdout.write(`${fault}\n`);
+  return check && stale.length + faults.length > 0 ? 1 : 0;
 }
 
 if (argv[1] !== undefined && fileURLToPath(import.meta.url) === argv[1]) exit(main(argv.includes("--check")));

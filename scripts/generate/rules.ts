@@ -2,6 +2,7 @@
 
 import type { Spec } from "../../src/spec/load.ts";
 import type { RuleFileRecord, RuleRecord } from "../../src/spec/schema.ts";
+import type { Coverage } from "./coverage.ts";
 import { BANNER, quoted } from "./text.ts";
 
 function row({ id, force, since, until, text }: RuleRecord): string {
@@ -41,26 +42,33 @@ export function emitRulesFile(spec: Spec): string {
 
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
-function tableRow(rule: RuleRecord): string {
-  const note = rule.contradicts === undefined ? "" : ` *Man pages:* ${rule.contradicts}`;
-  const releases = rule.until === undefined ? rule.since : `${rule.since} to ${rule.until}`;
-  return `| \`${rule.id}\` | ${rule.force} | ${cell(rule.text + note)} | ${cell(rule.sources.join("; "))} | ${releases} |`;
+/** Where a reader can see it happen. */
+function shownBy(rule: RuleRecord, coverage: Coverage): string {
+  const tests = coverage.tests.get(rule.id) ?? [];
+  if (tests.length > 0) return tests.map((path) => `[${path.replace(/^.*\/|\.test\.ts$/g, "")}](../../${path})`).join(", ");
+  return rule.untried === undefined ? "" : `not tried: ${rule.untried}`;
 }
 
-function section({ title, kernel, chapter, rules }: RuleFileRecord): string[] {
+function tableRow(rule: RuleRecord, coverage: Coverage): string {
+  const note = rule.contradicts === undefined ? "" : ` *Man pages:* ${rule.contradicts}`;
+  const releases = rule.until === undefined ? rule.since : `${rule.since} to ${rule.until}`;
+  return `| \`${rule.id}\` | ${rule.force} | ${cell(rule.text + note)} | ${cell(rule.sources.join("; "))} | ${releases} | ${cell(shownBy(rule, coverage))} |`;
+}
+
+function section({ title, kernel, chapter, rules }: RuleFileRecord, coverage: Coverage): string[] {
   return [
     `## ${chapter}: ${title}`,
     "",
     `Kernel functions are those of ${kernel}.`,
     "",
-    "| rule | force | text | sources | since |",
-    "|---|---|---|---|---|",
-    ...rules.map(tableRow),
+    "| rule | force | text | sources | since | shown on both kernels |",
+    "|---|---|---|---|---|---|",
+    ...rules.map((rule) => tableRow(rule, coverage)),
     "",
   ];
 }
 
-export function emitRulesPage(spec: Spec): string {
+export function emitRulesPage(spec: Spec, coverage: Coverage): string {
   const contradictions = spec.rules.filter(({ contradicts }) => contradicts !== undefined).length;
   return [
     `<!-- ${BANNER} -->`,
@@ -76,6 +84,6 @@ export function emitRulesPage(spec: Spec): string {
     "*Since* is the first release that a rule is known to hold for: for what no man page states it may be later than",
     `the first that has it. ${contradictions} rules note where a man page says otherwise.`,
     "",
-    ...spec.chapters.flatMap(section),
+    ...spec.chapters.flatMap((chapter) => section(chapter, coverage)),
   ].join("\n");
 }

@@ -12,6 +12,8 @@ import { backendOption, oneOf, strictnessOption, wholeNumber } from "./option-va
 import { KINDS } from "./programs.ts";
 import { replay, runProgram } from "./replay.ts";
 import type { ReplayOptions, RunOptions } from "./replay.ts";
+import { spec } from "./spec.ts";
+import type { SpecOptions } from "./spec.ts";
 
 const RUNS_DEFAULT = 6000;
 const SEED_MAX = 2 ** 31 - 1;
@@ -59,6 +61,11 @@ function command(finish: (code: number) => void): Command {
     .addOption(new Option("--times <n>", "how often").default(10).argParser(wholeNumber({ min: 1, max: 1_000_000, example: "--times 100" })))
     .option("--json", "print one JSON object")
     .action(async (path: string, options: ReplayOptions) => finish(await replay(path, options)));
+
+  sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
+    .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
+    .option("--json", "print one JSON object")
+    .action((term: string | undefined, options: SpecOptions) => finish(spec(term, options)));
 
   sub("schema", "Prints the JSON Schema of programs.", ["schema > program.schema.json"])
     .action(() => {

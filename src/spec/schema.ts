@@ -153,6 +153,8 @@ export const Rule = z.strictObject({
   until: Since.optional(),
   /** What a man page says otherwise. */
   contradicts: z.string().min(10).optional(),
+  /** Why no test shows it on both kernels. */
+  untried: z.string().min(10).optional(),
 });
 
 export const RuleFile = z.strictObject({

@@ -3,21 +3,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { citations, coverageFaults, titles } from "../../scripts/generate/coverage.ts";
 import { SpecError, loadSpec, parseSpec, readSpecFiles, specRoot } from "../../src/spec/load.ts";
 import { RULES, type RuleId } from "../../src/spec/rules.gen.ts";
 import { CHAPTERS } from "../../src/spec/schema.ts";
-
-/** Rule ids in a source text: [chapter.name] in comments, and the strings that cite() is given. */
-function citations(source: string): string[] {
-  const ids: string[] = [];
-  for (const [comment] of source.matchAll(/\/\/.*$|\/\*[\s\S]*?\*\//gm)) {
-    for (const [, id = ""] of comment.matchAll(/(?<![\w\])])\[([a-z][a-z-]*\.[a-z0-9-]+)\]/g)) ids.push(id);
-  }
-  for (const [, args = ""] of source.matchAll(/\bcite\(([^)]*)\)/g)) {
-    for (const [, id = ""] of args.matchAll(/["']([^"']*)["']/g)) ids.push(id);
-  }
-  return ids;
-}
 
 const unknown = (ids: readonly string[]): string[] => ids.filter((id) => !Object.hasOwn(RULES, id));
 
@@ -49,6 +38,30 @@ describe("citations", () => {
     ].join("\n");
     expect(citations(text)).toEqual(["cq.head-lies", "cq.head-tells", "quue.window-cached", "sq.head-once", "sq.head-twice", "constructor"]);
     expect(unknown(citations(text))).toEqual(["cq.head-tells", "quue.window-cached", "sq.head-twice", "constructor"]);
+  });
+});
+
+describe("coverage", () => {
+  const [rule] = spec.rules.filter(({ id }) => id === "cq.head-lies");
+  const one = { ...spec, rules: rule === undefined ? [] : [rule] };
+  const id = "cq.head-lies";
+  const shown = new Map([[id, ["test/integration/rule/cq.test.ts"]]]);
+
+  test("titles name the rules that a test shows", () => {
+    expect(titles('onBoth("[a.b] [c.d] text [e.f]", (on) => {});\nonBoth(\n  "[g.h] more", body);\nit("[i.j]")')).toEqual(["a.b", "c.d", "g.h"]);
+  });
+
+  test("a must without a citation, or without a test, is a fault; so is an excuse that is none", () => {
+    expect(coverageFaults(one, { cited: new Set([id]), tests: shown })).toEqual([]);
+    expect(coverageFaults(one, { cited: new Set(), tests: shown }).join()).toContain("no line of src/model");
+    expect(coverageFaults(one, { cited: new Set([id]), tests: new Map() }).join()).toContain("no test shows on both kernels");
+    const excused = { ...spec, rules: one.rules.map((r) => ({ ...r, untried: "needs a device" })) };
+    expect(coverageFaults(excused, { cited: new Set([id]), tests: new Map() })).toEqual([]);
+    expect(coverageFaults(excused, { cited: new Set([id]), tests: shown }).join()).toContain("drop one");
+  });
+
+  test("an id that is no rule is a fault, in the model and in a title", () => {
+    expect(coverageFaults(one, { cited: new Set([id, "cq.no-rule"]), tests: new Map([...shown, ["sq.no-rule", ["x.test.ts"]]]) })).toHaveLength(2);
   });
 });
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { generate, staleFiles } from "../../scripts/generate.ts";
+import { readCoverage } from "../../scripts/generate/coverage.ts";
 import type { IoUringParams } from "../../src/kernel.ts";
 import {
   CQE,
@@ -186,7 +187,7 @@ describe("loader", () => {
 
 describe("generator", () => {
   test("the files on disk are what spec/ generates", () => {
-    const stale = staleFiles(specRoot(), generate(loadSpec()));
+    const stale = staleFiles(specRoot(), generate(loadSpec(), readCoverage(specRoot())));
     expect(stale, "run `npm run generate`").toEqual([]);
   });
 
@@ -194,12 +195,12 @@ describe("generator", () => {
     const files = readSpecFiles();
     const text = readFileSync(join(specRoot(), "spec/abi/setup.json"), "utf8");
     files.set("spec/abi/setup.json", JSON.parse(text.replace('"1<<18"', '"1<<21"')));
-    const stale = staleFiles(specRoot(), generate(parseSpec(files)));
+    const stale = staleFiles(specRoot(), generate(parseSpec(files), readCoverage(specRoot())));
     expect(stale.toSorted()).toEqual(["native/abi-check.gen.h", "src/spec/constants.gen.ts"]);
   });
 
   test("is deterministic", () => {
-    expect(generate(loadSpec())).toEqual(generate(loadSpec()));
+    expect(generate(loadSpec(), readCoverage(specRoot()))).toEqual(generate(loadSpec(), readCoverage(specRoot())));
   });
 });
 
