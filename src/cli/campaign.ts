@@ -6,7 +6,7 @@ import { nameCounterexample } from "./counterexample.ts";
 import type { Backend, KernelFacts, ModelSettings } from "./messages.ts";
 import { Pool, PoolClosed } from "./pool.ts";
 import { drawPrograms, mixSeed } from "./programs.ts";
-import type { Drawn, Kind } from "./programs.ts";
+import type { Drawn, Kind, RingFlags } from "./programs.ts";
 import { shrink } from "./shrink.ts";
 import { isDivergence, Tally } from "./tally.ts";
 import type { Summary } from "./tally.ts";
@@ -16,6 +16,8 @@ export interface CampaignOptions {
   readonly runs: number;
   readonly seed: number;
   readonly kind?: Kind;
+  /** All rings have these flags, in the place of drawn ones. */
+  readonly ringFlags?: RingFlags;
   /** Children at once; default 2. */
   readonly jobs?: number;
   readonly strictness?: Strictness | "auto";
@@ -156,6 +158,7 @@ async function explain(options: CampaignOptions, pool: Pool, facts: KernelFacts,
     options.onDivergence?.(drawn);
     const shrunk = await shrink({ program: drawn.program, outcome }, {
       pool, seed: options.seed, path: drawn.path, ...options.shrink, ...(job.model === undefined ? {} : { model: job.model }),
+      ...(options.ringFlags === undefined ? {} : { ringFlags: options.ringFlags }),
     });
     const shrunkFrom = { operations: drawn.program.ops.length, tries: shrunk.tries };
     found.push({ ...common, path: shrunk.path, program: shrunk.program, outcome: shrunk.outcome, shrunkFrom });

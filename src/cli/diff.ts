@@ -8,7 +8,7 @@ import type { CampaignResult } from "./campaign.ts";
 import { saveCounterexample } from "./counterexample.ts";
 import { EXIT } from "./exit-code.ts";
 import type { Backend } from "./messages.ts";
-import type { Kind } from "./programs.ts";
+import type { Kind, RingFlags } from "./programs.ts";
 import { closingSentence, closingTable, explainCounterexample } from "./report.ts";
 import { failuresOf } from "./tally.ts";
 
@@ -19,6 +19,8 @@ export interface DiffOptions {
   readonly backend: "auto" | Backend;
   readonly strictness: Strictness | "auto";
   readonly kind: Kind;
+  /** --ring: flags of every ring. */
+  readonly ring?: RingFlags;
   readonly keepGoing?: boolean;
   /** false with --no-shrink. */
   readonly shrink: boolean;
@@ -42,7 +44,7 @@ export async function diff(options: DiffOptions): Promise<number> {
   let result: CampaignResult;
   try {
     result = await runCampaign({
-      ...options, backend, seed, shrink: options.shrink ? {} : false, signal: interrupt.signal,
+      ...options, ...(options.ring === undefined ? {} : { ringFlags: options.ring }), backend, seed, shrink: options.shrink ? {} : false, signal: interrupt.signal,
       onProgress: (done, divergences) => progress.show(done, divergences),
       onDivergence: ({ index, kind }) => {
         progress.end();

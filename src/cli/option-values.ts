@@ -1,6 +1,8 @@
 // Reads the values of options, for commander. A bad value is answered with what was expected, what
 // came, and an example.
 import { InvalidArgumentError, Option } from "commander";
+import { RING_FLAGS } from "../program/program.ts";
+import type { RingFlags } from "./programs.ts";
 
 /** A whole number within bounds. */
 export function wholeNumber(bounds: { readonly min: number; readonly max: number; readonly example: string }): (text: string) => number {
@@ -18,6 +20,17 @@ export function oneOf<T extends string>(words: readonly T[], example: string): (
     if (word !== undefined) return word;
     throw new InvalidArgumentError(`Expected one of ${words.join(", ")}, got "${text}"; for example: ${example}.`);
   };
+}
+
+/** Setup flags by name: "DEFER_TASKRUN,SINGLE_ISSUER"; "DEFAULT" for none. */
+export function ringFlags(text: string): RingFlags {
+  const known = new Map<string, RingFlags[number]>(RING_FLAGS.map((name) => [name, name]));
+  if (text === "DEFAULT") return [];
+  return text.split(",").map((name) => {
+    const flag = known.get(name.replace(/^IORING_SETUP_/, ""));
+    if (flag !== undefined) return flag;
+    throw new InvalidArgumentError(`Expected setup flags among ${RING_FLAGS.join(", ")}, or DEFAULT, got "${name}"; for example: --ring DEFER_TASKRUN,SINGLE_ISSUER.`);
+  });
 }
 
 export const BACKENDS = ["auto", "real", "model"] as const;

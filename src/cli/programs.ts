@@ -22,19 +22,24 @@ const HOSTILE_EVERY = 4;
 const CHUNK_MIN = 25;
 const CHUNK_MAX = 400;
 
-export function arbitraryOf(kind: Program["kind"]): fc.Arbitrary<Program> {
-  return kind === "legal" ? legalProgram() : hostileProgram();
+export type RingFlags = Program["ring"]["flags"];
+
+export function arbitraryOf(kind: Program["kind"], ringFlags?: RingFlags): fc.Arbitrary<Program> {
+  const options = ringFlags === undefined ? {} : { ringFlags };
+  return kind === "legal" ? legalProgram(options) : hostileProgram(options);
 }
 
 export interface DrawOptions {
   readonly seed: number;
   readonly runs: number;
   readonly kind?: Kind;
+  /** All rings have these flags, in the place of drawn ones. */
+  readonly ringFlags?: RingFlags;
 }
 
 /** Programs 0 to runs - 1, generated as they are asked for. */
-export function* drawPrograms({ seed, runs, kind = "any" }: DrawOptions): Generator<Drawn, void> {
-  const sources = { legal: programsOf("legal", seed), hostile: programsOf("hostile", seed) };
+export function* drawPrograms({ seed, runs, kind = "any", ringFlags }: DrawOptions): Generator<Drawn, void> {
+  const sources = { legal: programsOf("legal", seed, ringFlags), hostile: programsOf("hostile", seed, ringFlags) };
   const counts = { legal: 0, hostile: 0 };
   for (let index = 0; index < runs; index++) {
     const its = kind !== "any" ? kind : index % HOSTILE_EVERY === HOSTILE_EVERY - 1 ? "hostile" : "legal";
@@ -44,8 +49,8 @@ export function* drawPrograms({ seed, runs, kind = "any" }: DrawOptions): Genera
   }
 }
 
-function* programsOf(kind: Program["kind"], seed: number): Generator<Program, void> {
-  const arbitrary = arbitraryOf(kind);
+function* programsOf(kind: Program["kind"], seed: number, ringFlags: RingFlags | undefined): Generator<Program, void> {
+  const arbitrary = arbitraryOf(kind, ringFlags);
   for (let path = 0, chunk = CHUNK_MIN; ; path += chunk, chunk = Math.min(chunk * 2, CHUNK_MAX)) {
     yield* fc.sample(arbitrary, { seed, path: String(path), numRuns: chunk });
   }

@@ -8,6 +8,7 @@ import { memorySafe } from "../program/safety.ts";
 import type { ModelSettings } from "./messages.ts";
 import type { Pool } from "./pool.ts";
 import { arbitraryOf } from "./programs.ts";
+import type { RingFlags } from "./programs.ts";
 import { isDivergence } from "./tally.ts";
 
 export interface ShrinkOptions {
@@ -19,6 +20,7 @@ export interface ShrinkOptions {
   readonly triesMax?: number;
   readonly timeMs?: number;
   readonly runsPerTry?: number;
+  readonly ringFlags?: RingFlags;
 }
 
 export interface Shrunk {
@@ -37,7 +39,7 @@ export async function shrink(failing: { readonly program: Program; readonly outc
   const trial = new Trial(failing, options);
   trial.allow(FAST_CHECK_SHARE);
   const details = await fc.check(
-    fc.asyncProperty(arbitraryOf(failing.program.kind), async (program) => {
+    fc.asyncProperty(arbitraryOf(failing.program.kind, options.ringFlags), async (program) => {
       if (await trial.fails(program)) throw new Error("diverges");
     }),
     { seed: options.seed, path: String(options.path), numRuns: 1 },

@@ -54,6 +54,17 @@ function matches(r: Request, wanted: Wanted): boolean {
   return true;
 }
 
+type Fate = "pending" | "running" | "taken along";
+
+/** Where a cancel finds a worker's request, which nothing may have shown yet. */
+function fateOf(m: Machine, r: Request): Fate {
+  if (r.state !== "queued" || r.waited || r.moved > 0) return "running";
+  const fates: Fate[] = ["pending", "running"];
+  // [cancel.taken-along] the worker that began the first of them has those behind it in hand
+  if (r.workHash !== 0 && working(m).some((other) => other.workHash === r.workHash && other.workSeq < r.workSeq)) fates.push("taken along");
+  return fates[m.scheduler.choose(m, "cancel.worker", fates, r)] ?? "pending";
+}
+
 /**
  * io_wq_cancel_cb: what nobody began is taken back, what runs is interrupted.
  * [cancel.worker-pending] [cancel.worker-running]
@@ -64,9 +75,9 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
   const running: Request[] = [];
   let cancelled = 0;
   for (const r of found) {
-    const pending =
-      r !== wanted.self && r.state === "queued" && m.scheduler.choose(m, "cancel.worker", ["pending", "running"], r) === 0;
-    if (!pending) {
+    const fate = r === wanted.self ? "running" : fateOf(m, r);
+    if (fate === "taken along") continue;
+    if (fate === "running") {
       running.push(r);
       continue;
     }

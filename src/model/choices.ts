@@ -8,7 +8,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "openat.cached": ["inline", "worker"],
   "worker.cancel-before-start": ["ran", "refused"],
   "worker.release": ["before", "after"],
-  "cancel.worker": ["pending", "running"],
+  "cancel.worker": ["pending", "running", "taken along"],
   "cancel.pause": ["goes on", "pauses"],
   "multishot.room": ["room", "full"],
   "timeout.counted": ["0", "1", "2", "3", "4"],

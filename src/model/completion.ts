@@ -1,7 +1,7 @@
 // Posting completions: the CQ ring, its overflow backlog, and the batch that a submission or a run of
 // task work posts at its end. Follows io_uring/io_uring.c: io_get_cqe(), io_cqe_cache_refill(),
 // __io_submit_flush_completions(), __io_cqring_overflow_flush().
-import { IORING_SQ_CQ_OVERFLOW } from "../spec/constants.gen.ts";
+import { IORING_CQE_F_32, IORING_CQE_F_SKIP, IORING_SETUP_CQE_MIXED, IORING_SQ_CQ_OVERFLOW } from "../spec/constants.gen.ts";
 import { CQE } from "../spec/codec.gen.ts";
 import { queueDeferred } from "./drain.ts";
 import { queueNext } from "./link.ts";
@@ -26,32 +26,60 @@ export function cqVisible(m: Machine): number {
   return (load32(bytes, WORD.cqTail) - load32(bytes, WORD.cqHead)) >>> 0;
 }
 
+/** Does it need 32 bytes on a ring whose slots are 16? [cq.mixed-two-slots] */
+const isBig = (m: Machine, cqe: Cqe): boolean => (m.ring.flags & IORING_SETUP_CQE_MIXED) !== 0 && (cqe.flags & IORING_CQE_F_32) !== 0;
+
 /**
  * Looks at the application's head for room: the only place where it is read for posting.
  * [cq.window-cached] [overflow.order-kept] While there is a backlog, only its flush gets room.
  */
-function refillWindow(m: Machine, flushing: boolean): boolean {
+function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   const ring = m.ring;
   if (!flushing && hasBacklog(m)) return false;
+  // [cq.mixed-filler] a CQE of two slots does not wrap: the last slot is filled with one to skip
+  if (slots === 2 && (ring.cachedCqTail & (ring.cqEntries - 1)) === ring.cqEntries - 1) {
+    if (cqPending(m) >= ring.cqEntries) return false;
+    storeCqe(m, ring.cqEntries - 1, m.scheduler.posted(m, { userData: 0n, res: 0, flags: IORING_CQE_F_SKIP }));
+  }
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
   // [cq.head-lies] A head that lies makes `pending` larger than the ring: never more than full.
   const queued = Math.min(cqPending(m), ring.cqEntries);
-  ring.cqWindow = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
-  return ring.cqWindow > 0;
+  const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
+  if (room < slots) return false;
+  ring.cqWindow = room;
+  ring.cqSlot = at;
+  return true;
+}
+
+/** Writes a CQE to a slot; the kernel's tail moves by one. */
+function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
+  const ring = m.ring;
+  const at = CQES + slot * ring.cqeSize;
+  const bytes = writable(ring.ring);
+  store64(bytes, at + CQE.user_data, cqe.userData);
+  store32(bytes, at + CQE.res, cqe.res);
+  store32(bytes, at + CQE.flags, cqe.flags);
+  ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
+  return at;
 }
 
 /** Writes one CQE to the ring; false where there is no room. The tail is published by commitCq. */
 function fillCqe(m: Machine, cqe: Cqe, flushing = false): boolean {
   const ring = m.ring;
-  if (ring.cqWindow === 0 && !refillWindow(m, flushing)) return false;
-  const shown = m.scheduler.posted(m, cqe);
-  const at = CQES + (ring.cachedCqTail & (ring.cqEntries - 1)) * CQE.size;
-  const bytes = writable(ring.ring);
-  store64(bytes, at + CQE.user_data, shown.userData);
-  store32(bytes, at + CQE.res, shown.res);
-  store32(bytes, at + CQE.flags, shown.flags);
-  ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
-  ring.cqWindow--;
+  const slots = isBig(m, cqe) ? 2 : 1;
+  if (ring.cqWindow < slots && !refillWindow(m, flushing, slots)) return false;
+  // [cq.mixed-filler-overwritten] not by the tail: a filler without room behind it leaves this where it was
+  const at = storeCqe(m, ring.cqSlot, m.scheduler.posted(m, cqe));
+  if (slots === 2) ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
+  if (slots === 2 || ring.cqeSize > CQE.size) {
+    // [cq.big-half]
+    const [first, second] = cqe.big ?? [0n, 0n];
+    const bytes = writable(ring.ring);
+    store64(bytes, at + CQE.size, first);
+    store64(bytes, at + CQE.size + 8, second);
+  }
+  ring.cqWindow -= slots;
+  ring.cqSlot += slots;
   return true;
 }
 
@@ -84,10 +112,11 @@ function commitCq(m: Machine): void {
   flushTimeouts(m);
 }
 
-export const cqeOf = (r: Request): Cqe =>
-  r.opened === 0
-    ? { userData: r.userData, res: r.res, flags: r.cflags }
-    : { userData: r.userData, res: r.res, flags: r.cflags, opened: r.opened };
+export function cqeOf(r: Request): Cqe {
+  const cqe = { userData: r.userData, res: r.res, flags: r.cflags };
+  if (r.opened !== 0) return { ...cqe, opened: r.opened };
+  return r.big === undefined ? cqe : { ...cqe, big: r.big };
+}
 
 /** Completed: the CQE comes with the next flush of this batch. */
 export function completeDeferred(m: Machine, r: Request): void {
@@ -198,7 +227,7 @@ export function flushOverflow(m: Machine): void {
   const ring = m.ring;
   if (cqPending(m) === ring.cqEntries) return;
   // Room is looked for only while there is something to post: a lie of the head comes to light later.
-  while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true))) {
+  while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true, 1))) {
     const at = m.scheduler.nextOfBacklog(m);
     const next = at === undefined ? undefined : ring.overflow[at];
     if (next === undefined || !fillCqe(m, next, true)) break;

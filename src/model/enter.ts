@@ -1,7 +1,7 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  EBADFD, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
   IORING_REGISTER_SYNC_CANCEL,
 } from "../spec/constants.gen.ts";
@@ -14,7 +14,7 @@ import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { submitSqes } from "./submit.ts";
-import { runTaskWork } from "./task-work.ts";
+import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
 
 const KNOWN =
@@ -55,6 +55,8 @@ function enterRing(m: Machine, call: EnterCall): number {
   if ((flags & ~KNOWN) !== 0) return -EINVAL;
   if ((flags & (IORING_ENTER_REGISTERED_RING | IORING_ENTER_EXT_ARG_REG | IORING_ENTER_ABS_TIMER)) !== 0)
     throw new Unmodelled(`io_uring_enter flags 0x${flags.toString(16)}`);
+  // [setup.disabled-enter]
+  if (m.ring.disabled) return -EBADFD;
   let submitted = 0;
   if (toSubmit !== 0) {
     submitted = submitSqes(m, toSubmit);
@@ -62,6 +64,7 @@ function enterRing(m: Machine, call: EnterCall): number {
     if (submitted !== toSubmit) return submitted;
   }
   if ((flags & IORING_ENTER_GETEVENTS) === 0) return submitted;
+  if (submitted !== 0 && defersTaskWork(m)) runLocalWork(m, call.minComplete | 0, Math.max(LOCAL_WORK_MAX, call.minComplete | 0));
   const waited = getEvents(m, call);
   // [enter.submit-count-wins]
   return submitted !== 0 ? submitted : waited;
@@ -102,6 +105,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   const ring = m.ring;
   // [enter.min-complete-clamped] it is compared as a signed number
   const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
+  if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
   runTaskWork(m);
   if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
@@ -109,12 +113,21 @@ function getEvents(m: Machine, call: EnterCall): number {
   const head = load32(ring.ring.bytes, WORD.cqHead);
   const target = (head + wanted) >>> 0;
   const timeoutsSeen = ring.cqTimeouts;
-  const woken = (): boolean => {
+  let done = 0;
+  const looksAgain = (): boolean => {
+    const missing = (target - load32(m.ring.ring.bytes, WORD.cqTail)) | 0;
+    done = defersTaskWork(m) ? runLocalWork(m, missing, missing) : 0;
     runTaskWork(m);
     if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
     // [timeout.wakes-waiter]
     return reached || m.ring.cqTimeouts !== timeoutsSeen;
+  };
+  const woken = (): boolean => {
+    for (;;) {
+      if (looksAgain()) return true;
+      if (done === 0 || !hasLocalWork(m)) return false;
+    }
   };
   const ended = m.scheduler.wait(m, woken, deadline(m, arg));
   if (ended === "stuck")

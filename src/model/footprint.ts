@@ -94,12 +94,18 @@ function operationObjects(m: Machine, r: Request): Footprint {
     case IORING_OP_POLL_ADD:
       return { reads: fd, writes: fileObjects(m, r) };
     case IORING_OP_CLOSE:
-      return { reads: [], writes: [...descriptorObjects(m, r.prepared.fd), ...fileObjects(m, r)] };
+      return { reads: [], writes: [...descriptorObjects(m, r.prepared.fd), ...fileObjects(m, r), ...dropped(m, r)] };
     case IORING_OP_OPENAT:
       return { reads: fd, writes: ["directory", "new descriptor", ...filesByName(m, r)] };
     default:
       return targets(m, r);
   }
+}
+
+/** What a worker closed and has yet to let go of. */
+function dropped(m: Machine, r: Request): string[] {
+  const file = r.dropping === 0 ? undefined : m.world.files.get(r.dropping);
+  return file === undefined ? [] : [`inode:${file.inode}`, `file:${file.id}`];
 }
 
 /** A number that is not open may become that of a file that is being opened. */

@@ -3,6 +3,8 @@
 // are in the files beside this one; each follows the kernel file of the same name. A fork shares
 // memory with its origin until one of them writes.
 import type { KernelProfile } from "../kernel.ts";
+import { CQE, SQE } from "../spec/codec.gen.ts";
+import { IORING_SETUP_CQE32, IORING_SETUP_R_DISABLED, IORING_SETUP_SQE128 } from "../spec/constants.gen.ts";
 import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
 import { World } from "./world.ts";
@@ -11,6 +13,8 @@ export interface Cqe {
   readonly userData: bigint;
   readonly res: number;
   readonly flags: number;
+  /** The second half of a CQE of 32 bytes, where it is not zero. */
+  readonly big?: readonly [bigint, bigint];
   /** The result is the number of this open file, which no completion has shown yet. */
   readonly opened?: number;
 }
@@ -75,12 +79,17 @@ export class RingState {
   readonly sqEntries: number;
   readonly cqEntries: number;
   readonly arrayOffset: number;
+  /** Bytes of a slot of the CQ and of an SQE: twice the usual with IORING_SETUP_CQE32 and SQE128. */
+  readonly cqeSize: number;
+  readonly sqeSize: number;
   ring: Segment;
   sqes: Segment;
   cachedSqHead = 0;
   cachedCqTail = 0;
   /** CQ slots the kernel believes free without looking at cq.head again (cqe_sentinel - cqe_cached). */
   cqWindow = 0;
+  /** The slot that the next CQE goes to while there is a window (cqe_cached). */
+  cqSlot = 0;
   overflow: readonly Backlogged[] = [];
   /** How many completions ever went to the backlog, and how many came out of it. */
   backlogged = 0;
@@ -111,12 +120,20 @@ export class RingState {
   splitting = false;
   /** Completions were posted one by one: flush the tail. */
   cqFlush = false;
+  /** IORING_SETUP_R_DISABLED, until IORING_REGISTER_ENABLE_RINGS. */
+  disabled: boolean;
+  /** Task work of a ring with IORING_SETUP_DEFER_TASKRUN, oldest first, and what a bounded run left over. */
+  localWork: readonly number[] = [];
+  retryWork: readonly number[] = [];
 
   constructor(flags: number, sqEntries: number, cqEntries: number, arrayOffset: number, ring: Segment, sqes: Segment) {
     this.flags = flags;
     this.sqEntries = sqEntries;
     this.cqEntries = cqEntries;
     this.arrayOffset = arrayOffset;
+    this.cqeSize = (flags & IORING_SETUP_CQE32) === 0 ? CQE.size : 2 * CQE.size;
+    this.sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
+    this.disabled = (flags & IORING_SETUP_R_DISABLED) !== 0;
     this.ring = ring;
     this.sqes = sqes;
   }
@@ -128,6 +145,7 @@ export class RingState {
     copy.cachedSqHead = this.cachedSqHead;
     copy.cachedCqTail = this.cachedCqTail;
     copy.cqWindow = this.cqWindow;
+    copy.cqSlot = this.cqSlot;
     copy.overflow = this.overflow;
     copy.backlogUnknown = this.backlogUnknown;
     copy.backlogged = this.backlogged;
@@ -148,12 +166,15 @@ export class RingState {
     copy.completing = [...this.completing];
     copy.posting = this.posting;
     copy.cqFlush = this.cqFlush;
+    copy.disabled = this.disabled;
+    copy.localWork = this.localWork;
+    copy.retryWork = this.retryWork;
     return copy;
   }
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.localWork.join("+")};${this.retryWork.join("+")}`;
   }
 }
 

@@ -1,8 +1,9 @@
 // NOP, which does nothing but complete, as it is told to; and FSYNC, which on this world has nothing
 // to flush. Follows io_uring/nop.c and io_uring/sync.c.
 import {
-  EBADF, EFAULT, EINVAL, IORING_FSYNC_DATASYNC, IORING_NOP_CQE32, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER,
+  EBADF, EFAULT, EINVAL, IORING_CQE_F_32, IORING_FSYNC_DATASYNC, IORING_NOP_CQE32, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER,
   IORING_NOP_FIXED_FILE, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
+  IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED,
 } from "../spec/constants.gen.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
@@ -14,15 +15,18 @@ const KNOWN =
   IORING_NOP_INJECT_RESULT | IORING_NOP_FILE | IORING_NOP_FIXED_FILE | IORING_NOP_FIXED_BUFFER | IORING_NOP_TW | IORING_NOP_CQE32;
 
 export const nop: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     // [nop.flags-checked] the only fields it looks at are nop_flags, len, fd and buf_index
     if ((sqe.opFlags & ~KNOWN) !== 0) return -EINVAL;
-    if ((sqe.opFlags & IORING_NOP_CQE32) !== 0) return -EINVAL;
+    if ((sqe.opFlags & IORING_NOP_CQE32) !== 0) {
+      // [nop.cqe32-needs-room]
+      if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
+    }
     r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
     return 0;
   },
   issue(m, r) {
-    const { opFlags, fd } = r.prepared;
+    const { opFlags, fd, off, addr } = r.prepared;
     if ((opFlags & IORING_NOP_FILE) !== 0) {
       // [nop.fixed-file-either] either flag means a registered file, of which this part of the model has none
       const fixed = (opFlags & IORING_NOP_FIXED_FILE) !== 0 || (r.flags & REQ.FIXED_FILE) !== 0;
@@ -30,6 +34,11 @@ export const nop: Operation = {
       if (r.file === 0) r.res = -EBADF;
     }
     if ((opFlags & IORING_NOP_FIXED_BUFFER) !== 0 && r.res !== -EBADF) r.res = -EFAULT;
+    if ((opFlags & IORING_NOP_CQE32) !== 0) {
+      // [nop.cqe32]
+      r.big = [off, addr];
+      if ((m.ring.flags & IORING_SETUP_CQE_MIXED) !== 0) r.cflags = IORING_CQE_F_32;
+    }
     // [nop.inject-negative-fails]
     if (r.res < 0) setFail(r);
     if ((opFlags & IORING_NOP_TW) !== 0) {

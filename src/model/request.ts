@@ -125,6 +125,11 @@ export class Request {
   /** The worker waits inside read(2) or write(2), or did. */
   waited = false;
 
+  /** A file that the worker closed: it lets go of it after the completion. */
+  dropping = 0;
+  /** The second half of its CQE, with IORING_NOP_CQE32. */
+  big: readonly [bigint, bigint] | undefined;
+
   cancelSeq = -1;
   cancelling: Cancelling | undefined;
 
@@ -185,6 +190,8 @@ export class Request {
     copy.repeats = this.repeats;
     copy.earliestNs = this.earliestNs;
     copy.workSeq = this.workSeq;
+    copy.big = this.big;
+    copy.dropping = this.dropping;
     copy.workHash = this.workHash;
     copy.unbound = this.unbound;
     copy.workCancelled = this.workCancelled;
@@ -208,6 +215,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
   }
 }

@@ -1,10 +1,10 @@
 // io_uring_setup(2): which parameters are refused, and how large and where everything is. Follows
 // io_uring/io_uring.c (io_uring_sanitise_params, io_uring_fill_params, rings_size).
 import {
-  EINVAL, ENXIO, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
+  EINVAL, ENXIO, EOVERFLOW, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
   IORING_SETUP_CQE_MIXED, IORING_SETUP_CQSIZE, IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_HYBRID_IOPOLL,
-  IORING_SETUP_IOPOLL, IORING_SETUP_NO_MMAP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_REGISTERED_FD_ONLY,
-  IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SQPOLL, IORING_SETUP_SQ_AFF, IORING_SETUP_SUBMIT_ALL,
+  IORING_SETUP_IOPOLL, IORING_SETUP_NO_MMAP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_R_DISABLED, IORING_SETUP_REGISTERED_FD_ONLY,
+  IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SQPOLL, IORING_SETUP_SQE128, IORING_SETUP_SQ_AFF, IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
 } from "../spec/constants.gen.ts";
 import { CQE, SQE } from "../spec/codec.gen.ts";
@@ -20,7 +20,8 @@ const CACHE_LINE = 64;
 /** Flags whose rings the model runs. Others are checked as the kernel checks them, then refused aloud. */
 export const MODELLED_SETUP =
   IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY |
-  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER;
+  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+  IORING_SETUP_R_DISABLED | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED;
 
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
@@ -58,6 +59,8 @@ export function checkSetup(
   if (refused !== 0) return refused;
   const sizes = ringSizes(entries >>> 0, flags, (params.cqEntries ?? 0) >>> 0);
   if (typeof sizes === "number") return sizes;
+  // [setup.mixed-needs-two]
+  if ((flags & IORING_SETUP_CQE_MIXED) !== 0 && sizes.cqEntries < 2) return -EOVERFLOW;
   // [setup.attach-wq-fd]
   if ((flags & (IORING_SETUP_ATTACH_WQ | IORING_SETUP_SQPOLL)) === IORING_SETUP_ATTACH_WQ) {
     const what = isRing(params.wqFd ?? 0);
@@ -97,7 +100,7 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
     wqFd: params.wqFd ?? 0,
     sqOff: {
       head: WORD.sqHead, tail: WORD.sqTail, ringMask: WORD.sqRingMask, ringEntries: WORD.sqRingEntries,
-      flags: WORD.sqFlags, dropped: WORD.sqDropped, array: noArray ? 0 : arrayOffset(sizes.cqEntries),
+      flags: WORD.sqFlags, dropped: WORD.sqDropped, array: noArray ? 0 : arrayOffset(sizes.cqEntries, flags),
     },
     cqOff: {
       head: WORD.cqHead, tail: WORD.cqTail, ringMask: WORD.cqRingMask, ringEntries: WORD.cqRingEntries,
@@ -106,25 +109,30 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
   };
 }
 
-const arrayOffset = (cqEntries: number): number => Math.ceil((CQES + cqEntries * CQE.size) / CACHE_LINE) * CACHE_LINE;
+/** The words and the CQEs, twice over with IORING_SETUP_CQE32, up to a cache line. [setup.offsets-cqe32] */
+function arrayOffset(cqEntries: number, flags: number): number {
+  const bytes = CQES + cqEntries * CQE.size;
+  return Math.ceil(((flags & IORING_SETUP_CQE32) === 0 ? bytes : 2 * bytes) / CACHE_LINE) * CACHE_LINE;
+}
 
 /** Memory that the mapping at IORING_OFF_SQ_RING holds. */
 export function ringBytes(sizes: Sizes, flags: number): number {
   const array = (flags & IORING_SETUP_NO_SQARRAY) !== 0 ? 0 : sizes.sqEntries * 4;
-  return arrayOffset(sizes.cqEntries) + array;
+  return arrayOffset(sizes.cqEntries, flags) + array;
 }
 
 /** A fresh ring: every counter 0, or near a wrap where a test says so. [setup.starts-zero] */
 export function newRing(sizes: Sizes, flags: number, counters: number): RingState {
   const ring = segment(0n, new Uint8Array(ringBytes(sizes, flags)));
-  const sqes = segment(0n, new Uint8Array(sizes.sqEntries * SQE.size));
+  const sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
+  const sqes = segment(0n, new Uint8Array(sizes.sqEntries * sqeSize));
   const { bytes } = ring;
   store32(bytes, WORD.sqRingMask, sizes.sqEntries - 1);
   store32(bytes, WORD.cqRingMask, sizes.cqEntries - 1);
   store32(bytes, WORD.sqRingEntries, sizes.sqEntries);
   store32(bytes, WORD.cqRingEntries, sizes.cqEntries);
   for (const word of [WORD.sqHead, WORD.sqTail, WORD.cqHead, WORD.cqTail]) store32(bytes, word, counters);
-  const state = new RingState(flags, sizes.sqEntries, sizes.cqEntries, arrayOffset(sizes.cqEntries), ring, sqes);
+  const state = new RingState(flags, sizes.sqEntries, sizes.cqEntries, arrayOffset(sizes.cqEntries, flags), ring, sqes);
   state.cachedSqHead = counters;
   state.cachedCqTail = counters;
   return state;

@@ -4,7 +4,7 @@ import {
   ECANCELED, EINVAL, EOPNOTSUPP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_ASYNC, IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
 } from "../spec/constants.gen.ts";
-import { decodeSqe, SQE, type Sqe } from "../spec/codec.gen.ts";
+import { decodeSqe, type Sqe } from "../spec/codec.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 import { failDeferred, flushCompletions, setFail } from "./completion.ts";
 import { deferRequest, startDrain } from "./drain.ts";
@@ -66,7 +66,7 @@ function getSqe(m: Machine): Sqe | undefined {
     }
   }
   const { buffer, byteOffset, length } = ring.sqes.bytes;
-  return decodeSqe(new DataView(buffer, byteOffset, length), index * SQE.size);
+  return decodeSqe(new DataView(buffer, byteOffset, length), index * ring.sqeSize);
 }
 
 /** io_init_req: 0, or -errno, which fails the request at submission. */

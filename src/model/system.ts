@@ -27,8 +27,8 @@ export class ModelSystem implements System {
   private readonly world: World;
   private readonly machines: readonly Machine[];
   private readonly settle: () => void;
-  /** Numbers that this port handed out or adopted: what OPENAT made is the application's when it says so. */
-  private readonly owned = new Set<Fd>();
+  /** Numbers that this port handed out or adopted, and the open files behind them: what OPENAT made is the application's when it says so. */
+  private readonly owned = new Map<Fd, number>();
 
   constructor(world: World, machines: readonly Machine[], settle: () => void) {
     this.world = world;
@@ -51,13 +51,17 @@ export class ModelSystem implements System {
     const file = this.world.addFile(inode, flags);
     const fd = this.world.freeFd(atLeast);
     this.world.fds.set(fd, file.id);
-    this.owned.add(fd);
+    this.owned.set(fd, file.id);
     return fd;
   }
 
   /** The open file behind a descriptor that is the application's. */
   private file(fd: Fd): number | undefined {
-    return this.owned.has(fd) ? this.world.fds.get(fd) : undefined;
+    const file = this.world.fds.get(fd);
+    if (this.owned.get(fd) === file) return file;
+    // CLOSE took it, and OPENAT may have given the number to another.
+    this.owned.delete(fd);
+    return undefined;
   }
 
   open(path: string, flags: number, _mode = 0o644): number {
@@ -68,7 +72,7 @@ export class ModelSystem implements System {
     if (file < 0) return file;
     const fd = this.world.freeFd(3);
     this.world.fds.set(fd, file);
-    this.owned.add(fd);
+    this.owned.set(fd, file);
     return this.done(fd);
   }
 
@@ -96,11 +100,11 @@ export class ModelSystem implements System {
   }
 
   dup(fd: Fd, atLeast = 3): number {
-    const file = this.owned.has(fd) ? this.world.get(fd) : 0;
-    if (file === 0) return -EBADF;
+    if (this.file(fd) === undefined) return -EBADF;
+    const file = this.world.get(fd);
     const copy = this.world.freeFd(atLeast);
     this.world.fds.set(copy, file);
-    this.owned.add(copy);
+    this.owned.set(copy, file);
     return copy;
   }
 
@@ -159,8 +163,9 @@ export class ModelSystem implements System {
   }
 
   adopt(fd: Fd): number {
-    if (!this.world.fds.has(fd)) return -EBADF;
-    this.owned.add(fd);
+    const file = this.world.fds.get(fd);
+    if (file === undefined) return -EBADF;
+    this.owned.set(fd, file);
     return 0;
   }
 

@@ -1,7 +1,8 @@
 // Task work: what the application's own thread does for its requests when it returns to user mode,
 // waits, or is interrupted. Follows io_uring/io_uring.c (io_req_normal_work_add,
 // tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
-import { completeDeferred, failDeferred, flushCompletions } from "./completion.ts";
+import { IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN } from "../spec/constants.gen.ts";
+import { clearSqFlag, completeDeferred, failDeferred, flushCompletions, setSqFlag } from "./completion.ts";
 import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
 import { runFailLinks } from "./link.ts";
@@ -17,20 +18,121 @@ export function addTaskWork(m: Machine, r: Request, work: TaskWork): void {
   r.sinceNs = m.nowNs;
   if (work !== "free") r.state = "task-work";
   if (work === "complete" || work === "cancel") m.scheduler.decided(m, r);
-  if (m.taskList.length === 0) m.taskWorks.push("io_uring");
-  m.taskList.push(r.id);
+  if (defersTaskWork(m)) addLocalWork(m, r);
+  else addNormalWork(m, r);
   if (m.inCall) return;
-  m.lateTaskWork = true;
+  if (!defersTaskWork(m)) m.lateTaskWork = true;
   r.floating = true;
   r.cause = m.stepOf?.id ?? 0;
   r.causeTouches = m.stepOf === undefined ? undefined : footprint(m, m.stepOf);
   if (m.stepBacklog !== undefined) r.backlogSince = m.stepBacklog;
 }
 
+/** A ring with IORING_SETUP_DEFER_TASKRUN keeps its task work until io_uring_enter asks for completions. [taskrun.defer-getevents] */
+export const defersTaskWork = (m: Machine): boolean => (m.ring.flags & IORING_SETUP_DEFER_TASKRUN) !== 0;
+
+/** IORING_SQ_TASKRUN says that there is task work. */
+export const showsTaskWork = (m: Machine): boolean => (m.ring.flags & IORING_SETUP_TASKRUN_FLAG) !== 0;
+
+/** io_req_normal_work_add. [taskrun.flag-set] */
+function addNormalWork(m: Machine, r: Request): void {
+  if (m.taskList.length === 0) {
+    m.taskWorks.push("io_uring");
+    if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
+  }
+  m.taskList.push(r.id);
+}
+
+/** io_req_local_work_add */
+function addLocalWork(m: Machine, r: Request): void {
+  if (m.ring.localWork.length === 0 && showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
+  m.ring.localWork = [...m.ring.localWork, r.id];
+}
+
+export const hasLocalWork = (m: Machine): boolean => m.ring.localWork.length + m.ring.retryWork.length > 0;
+
+/** What a run of local work does at most where fewer are asked for (IO_LOCAL_TW_DEFAULT_MAX). */
+export const LOCAL_WORK_MAX = 20;
+
+/** __io_run_local_work: until `wanted` of it were done or nothing is left, `most` in each pass; how much was done. [taskrun.defer-batches] */
+export function runLocalWork(m: Machine, wanted: number, most: number): number {
+  const wasIn = m.inCall;
+  m.inCall = true;
+  m.scheduler.beforeTaskWork(m);
+  const done = hasLocalWork(m) ? runAllLocalWork(m, wanted, most) : 0;
+  m.inCall = wasIn;
+  return done;
+}
+
+function runAllLocalWork(m: Machine, wanted: number, most: number): number {
+  const { ring } = m;
+  if (showsTaskWork(m)) clearSqFlag(m, IORING_SQ_TASKRUN);
+  let left = wanted;
+  let done = 0;
+  let all = 0;
+  const goesOn = (): boolean => {
+    // Where nothing was done, what is there turned out not to have been queued yet.
+    m.scheduler.beforeTaskWork(m);
+    if (!hasLocalWork(m) || done === 0) return false;
+    if (done < left) return true;
+    if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
+    return false;
+  };
+  do {
+    left -= done;
+    done = runLocalList(m, ring.retryWork, most);
+    all += done;
+    if (ring.retryWork.length === 0) {
+      const list = ring.localWork;
+      ring.localWork = [];
+      const more = runLocalList(m, list, most - done);
+      done += more;
+      all += more;
+      if (goesOn()) continue;
+    }
+    flushCompletions(m);
+  } while (goesOn());
+  return all;
+}
+
+/** The first of the list, one at least; what is left waits for the next run: how many. */
+function runLocalList(m: Machine, list: readonly number[], most: number): number {
+  const { ring } = m;
+  const outer = m.running;
+  m.running = list;
+  ring.retryWork = [];
+  let done = 0;
+  while (m.running.length > 0 && (done === 0 || done < most)) {
+    const at = m.scheduler.nextTask(m);
+    if (at === undefined) {
+      // [taskrun.part-queued]
+      ring.localWork = [...m.running, ...ring.localWork];
+      m.running = [];
+      break;
+    }
+    const id = m.running[at] ?? 0;
+    m.running = m.running.filter((other) => other !== id);
+    const r = m.request(id);
+    m.since(r.sinceNs, () => runOne(m, r));
+    done++;
+  }
+  ring.retryWork = m.running;
+  m.running = outer;
+  return done;
+}
+
 /** fput by the thread: the release of a file that nobody holds any more is task work too. */
 export function releaseFile(m: Machine, file: number): void {
-  if (!m.inCall || m.world.file(file).refs > 1) dropFile(m, file);
-  else m.taskWorks.push(file);
+  if (m.world.file(file).refs > 1) dropFile(m, file);
+  else if (m.inCall) m.taskWorks.push(file);
+  else if (m.stepOf === undefined) dropFile(m, file);
+  else m.stepOf.dropping = file;
+}
+
+/** A worker's task work runs before its next request: what it closed is released behind the completion. [taskrun.file-released-late] */
+export function releaseDropped(m: Machine, r: Request): void {
+  if (r.dropping !== 0) dropFile(m, r.dropping);
+  r.dropping = 0;
 }
 
 /** The last reference releases the file: the other end of a pipe sees it. */
@@ -46,6 +148,7 @@ export function runTaskWork(m: Machine): void {
   m.inCall = true;
   if (m.taskWorks.length > 0) m.scheduler.beforeTaskWork(m);
   while (m.taskWorks.length > 0) {
+    if (m.hasRing && showsTaskWork(m) && !defersTaskWork(m)) clearSqFlag(m, IORING_SQ_TASKRUN);
     const works = m.taskWorks;
     m.taskWorks = [];
     for (const work of works.reverse()) {
@@ -84,6 +187,7 @@ function runTaskList(m: Machine): void {
 /** One request of the list, now: it was queued from outside, and may have been in front of the others. */
 export function runTaskItem(m: Machine, r: Request): void {
   m.taskList = m.taskList.filter((id) => id !== r.id);
+  m.ring.localWork = m.ring.localWork.filter((id) => id !== r.id);
   m.since(r.sinceNs, () => runOne(m, r));
   flushCompletions(m);
 }

@@ -15,7 +15,7 @@ import { armInternalPoll } from "./poll.ts";
 import { load64 } from "./memory.ts";
 import { REQ, type Request } from "./request.ts";
 import { storePosition } from "./rw.ts";
-import { addTaskWork } from "./task-work.ts";
+import { addTaskWork, defersTaskWork, releaseDropped, showsTaskWork } from "./task-work.ts";
 import { sequence } from "./timeout.ts";
 
 /** io_queue_iowq: hands a request to the workers. One that cancels may have looked for it before it was there. */
@@ -163,15 +163,24 @@ function failWork(m: Machine, r: Request, res: number): void {
 export function finishWork(m: Machine, r: Request): void {
   if (r.posted) return releaseWork(m, r);
   storePosition(m, r);
+  if (defersTaskWork(m)) {
+    // [taskrun.defer-worker] the thread posts it, maybe before the worker lets go of it
+    addTaskWork(m, r, "complete");
+    r.held = true;
+    releaseDropped(m, r);
+    return;
+  }
   if (!postFromWorker(m, r)) {
     // [overflow.worker-hands-over] no room: the thread posts it, or puts it in the backlog
     addTaskWork(m, r, "complete");
+    releaseDropped(m, r);
     return releaseWork(m, r);
   }
+  releaseDropped(m, r);
   r.refs--;
   r.posted = true;
   // [worker.release-late] its successor runs only then: a step of its own
-  if (r.link === 0) releaseWork(m, r);
+  if (r.link === 0 && !showsTaskWork(m)) releaseWork(m, r);
   else r.flags |= REQ.CQE_SKIP;
 }
 

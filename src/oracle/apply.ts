@@ -3,7 +3,7 @@
 import { enter, leaveCall, register } from "../model/enter.ts";
 import { clearSqFlag, isFull, setSqFlag } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
-import { WORD } from "../model/layout.ts";
+import { CQES, WORD } from "../model/layout.ts";
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32, load64, segment, writable } from "../model/memory.ts";
 import { settlePosition } from "../model/rw.ts";
@@ -13,7 +13,7 @@ import { enabled, take } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
 import { WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { EBADF, IORING_SQ_CQ_OVERFLOW, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
@@ -82,12 +82,15 @@ export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
   if (word(m, WORD.cqTail) !== peek.cqTail) guide.finish(m);
   if (word(m, WORD.cqTail) !== peek.cqTail) differ();
   for (const seen of peek.cqes) {
-    const at = 64 + seen.slot * CQE.size;
+    const at = CQES + seen.slot * m.ring.cqeSize;
     const { bytes } = m.ring.ring;
     if (load64(bytes, at) !== seen.userData || (load32(bytes, at + 8) | 0) !== seen.res || load32(bytes, at + 12) !== seen.flags)
       differ();
+    if (seen.big !== undefined && (load64(bytes, at + CQE.size) !== seen.big[0] || load64(bytes, at + CQE.size + 8) !== seen.big[1])) differ();
   }
-  matchFlags(m, guide, peek.words[WORD.sqFlags >>> 2] ?? 0);
+  const flags = peek.words[WORD.sqFlags >>> 2] ?? 0;
+  matchFlags(m, guide, flags);
+  matchTaskRun(m, guide, flags);
   for (let i = 0; i < peek.words.length; i++) if (word(m, i * 4) !== peek.words[i]) differ();
 }
 
@@ -114,6 +117,17 @@ function matchFlags(m: Machine, guide: Guided, seen: number): void {
     if (enabled(m).length === 0) differ();
     m.ring.backlogUnknown = true;
     setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  }
+}
+
+/** The flag was loaded after the tail: task work may have been queued in between, or run at an interrupt. */
+function matchTaskRun(m: Machine, guide: Guided, seen: number): void {
+  const wanted = seen & IORING_SQ_TASKRUN;
+  while ((word(m, WORD.sqFlags) & IORING_SQ_TASKRUN) !== wanted) {
+    const steps = enabled(m).filter((s) => (s.kind === "task-work") === (wanted === 0));
+    const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
+    if (step === undefined) return differ();
+    take(m, step);
   }
 }
 

@@ -30,6 +30,11 @@ export class Expectation {
     return this.list?.[this.next + ahead];
   }
 
+  /** Those still to come. */
+  rest(): readonly Cqe[] {
+    return this.list?.slice(this.next) ?? [];
+  }
+
   matches(cqe: Cqe): boolean {
     const e = this.upcoming();
     return this.list === undefined || (e !== undefined && same(e, cqe));

@@ -61,7 +61,7 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
 function newCqes(m: Machine, from: number): string[] {
   const seen: string[] = [];
   for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) {
-    const at = 64 + (i & (m.ring.cqEntries - 1)) * CQE.size;
+    const at = 64 + (i & (m.ring.cqEntries - 1)) * m.ring.cqeSize;
     const { bytes } = m.ring.ring;
     seen.push(cqe({ userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) }));
   }

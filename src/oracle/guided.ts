@@ -6,11 +6,12 @@ import { cqeOf, isFull } from "../model/completion.ts";
 import { bind } from "../model/descriptor.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
-import { runTaskItem } from "../model/task-work.ts";
+import { defersTaskWork, runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
 import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
 import { dependent, likeness, tied } from "./dependence.ts";
+import { eligible } from "./backlog.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, racing } from "./quiet.ts";
 import { onlyFrees, relevant } from "./relevant.ts";
@@ -66,7 +67,7 @@ export class Guided implements Scheduler {
     if (point === "cancel.pause" && this.effort === 0) return 0;
     if (point === "rw.position-taken" && !this.exhaustive) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
-    const shown = about === undefined ? undefined : this.shown(m, point, about);
+    const shown = about === undefined || alternatives.length > 2 ? undefined : this.shown(m, point, about);
     if (shown !== undefined) return shown;
     const index = this.script[this.trail.length] ?? 0;
     this.trail.push({ point, alternatives, index });
@@ -227,6 +228,7 @@ export class Guided implements Scheduler {
     else if (m.ring.offTimeoutUsed) this.interleave(m, () => this.awaitedTimers(m));
     // A place in the backlog shows only when it is flushed.
     if (m.ring.cqWindow === 0 && isFull(m)) return;
+    if (defersTaskWork(m) && this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) throw NOT_THIS_RUN;
     while (this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) this.toward(m);
   }
 
@@ -239,6 +241,20 @@ export class Guided implements Scheduler {
   beforeTaskWork(m: Machine): void {
     this.at++;
     if (this.exhaustive && racing(m)) this.interleave(m, () => enabled(m).filter((s) => s.kind !== "task-work"));
+    else if (defersTaskWork(m)) this.queueShown(m);
+  }
+
+  /** On a ring that defers its task work, what this window shows was queued before the thread took the list. */
+  private queueShown(m: Machine): void {
+    for (const e of this.expected.rest()) {
+      for (;;) {
+        const steps = racing(m) ? relevant(m, e, this.effort > 0).filter((s) => s.kind !== "task-work") : [];
+        if (steps.length === 0) break;
+        const step = this.chooseStep(m, "order.before", steps, true);
+        if (step === undefined) break;
+        this.run(m, step);
+      }
+    }
   }
 
   private awaitedTimers(m: Machine): Step[] {
@@ -305,7 +321,7 @@ export class Guided implements Scheduler {
     for (;;) {
       const e = this.expected.upcoming();
       if (ring.overflow.length === 0 && !ring.backlogUnknown) return undefined;
-      const at = this.eligible(m).find((i) => this.expected.matches(ring.overflow[i] ?? differs));
+      const at = eligible(m).find((i) => this.expected.matches(ring.overflow[i] ?? differs));
       if (at !== undefined) return at;
       // Nothing more was seen though there is room: what is in the list is not what happened.
       if (e === undefined) {
@@ -320,18 +336,6 @@ export class Guided implements Scheduler {
       m.inCall = was;
       if (ring.cqWindow === 0) return undefined;
     }
-  }
-
-  /** Who may be first in the backlog: the first whose place is certain, and those that may be in front of it. */
-  private eligible(m: Machine): number[] {
-    const { overflow, flushed } = m.ring;
-    const first = overflow.findIndex((c) => c.from === undefined);
-    const able = overflow.flatMap((c, i) => {
-      const inFront = c.from === undefined ? i === first : c.from <= flushed;
-      const led = c.group !== 0 && overflow.slice(0, i).some((other) => other.group === c.group);
-      return inFront && !led ? [i] : [];
-    });
-    return able;
   }
 
   /** A worker that starts to count completions may have begun before this one. */
@@ -385,7 +389,7 @@ export class Guided implements Scheduler {
 }
 
 const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
-  m.taskList.map((id) => m.request(id)).find((r) => r.userData === e.userData);
+  [...m.taskList, ...m.ring.localWork].map((id) => m.request(id)).find((r) => r.userData === e.userData);
 
 const completes = (r: Request): boolean => r.taskWork === "complete" || r.taskWork === "cancel";
 

@@ -15,6 +15,8 @@ import type { Program } from "./program.ts";
 export interface ProgramOptions {
   /** Fields of the ring that are not drawn. */
   readonly ring?: Partial<Program["ring"]>;
+  /** The ring's flags, in the place of drawn ones; CQSIZE is drawn all the same. */
+  readonly ringFlags?: Program["ring"]["flags"] | undefined;
   /** Operations, at least (1). */
   readonly minOps?: number;
   /** Operations, at most (56). */
@@ -33,10 +35,17 @@ function groups(of: fc.Arbitrary<Drafts>, { minOps = 1, maxOps = OPS_MAX }: Prog
   return droppable(drawn.map((all) => all.flat().slice(0, maxOps)), minOps);
 }
 
+/** What was drawn, with what the options say of it. */
+function onRing(drawn: Program["ring"], { ring: fields = {}, ringFlags }: ProgramOptions): Program["ring"] {
+  if (ringFlags === undefined) return { ...drawn, ...fields };
+  const sized: Program["ring"]["flags"] = drawn.flags.includes("CQSIZE") ? ["CQSIZE"] : [];
+  return { ...drawn, ...fields, flags: [...new Set([...sized, ...ringFlags])] };
+}
+
 /** A program that uses the ring as a driver does: correctly, if not always wisely. */
 export function legalProgram(options: ProgramOptions = {}): fc.Arbitrary<Program> {
   return record({ ring, world, shape, drafts: groups(driverGroup, options), skipOrDrain }).map((drawn) => {
-    const on = shapedRing({ ...drawn.ring, ...options.ring }, drawn.shape);
+    const on = shapedRing(onRing(drawn.ring, options), drawn.shape);
     const manner = { skipOrDrain: drawn.skipOrDrain, repeats: false };
     const ops = shapedOps(resolve(drawn.drafts, on, manner), on, drawn.shape);
     return { version: 1, kind: "legal", ring: on, world: drawn.world, ops };
@@ -65,7 +74,7 @@ export function hostileProgram(options: ProgramOptions = {}): fc.Arbitrary<Progr
     repeats: mostly(false, 10, fc.constant(true)),
     endless: mix<Endless | undefined>([79, fc.constant(undefined)], [1, record({ at: fc.nat({ max: 63 }), wait: unboundedWait })]),
   }).map(({ on: { ring: drawn, odd }, world: within, drafts, skipOrDrain: flags, shape: leaning, repeats, endless }) => {
-    const on = shapedRing({ ...drawn, ...options.ring }, odd ? "wild" : leaning);
+    const on = shapedRing(onRing(drawn, odd ? { ...options, ringFlags: undefined } : options), odd ? "wild" : leaning);
     let all: readonly Draft[] = odd ? drafts.slice(0, Math.max(ODD_OPS_MAX, options.minOps ?? 1)) : drafts;
     if (endless !== undefined) all = all.toSpliced(endless.at % all.length, 1, endless.wait);
     const ops = shapedOps(resolve(all, on, { skipOrDrain: flags, repeats }), on, leaning);

@@ -2,7 +2,7 @@
 // was not an empty one. Only consumed requests count: the entries that io_uring_enter took are found by
 // replaying the application's stores, the way the kernel reads them.
 import {
-  ECANCELED, IORING_SETUP_NO_SQARRAY, IORING_SQ_CQ_OVERFLOW, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
+  ECANCELED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SQ_CQ_OVERFLOW, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
 import { SQE } from "../spec/codec.gen.ts";
 import type { Program } from "./program.ts";
@@ -58,6 +58,7 @@ class Counter {
   private readonly filled: NonNullable<SetupEvent["filled"]>;
   private readonly sqes: Uint8Array;
   private readonly array: Uint32Array;
+  private readonly sqeSize: number;
   private readonly hasArray: boolean;
   private readonly start: number;
   /** The kernel's own head; the word in memory may have been scribbled over. */
@@ -72,7 +73,8 @@ class Counter {
     this.start = setup.counters ?? 0;
     this.head = this.start;
     this.tail = this.start;
-    this.sqes = new Uint8Array(filled.sqEntries * SQE.size);
+    this.sqeSize = (filled.flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
+    this.sqes = new Uint8Array(filled.sqEntries * this.sqeSize);
     this.array = new Uint32Array(filled.sqEntries);
     this.hasArray = (filled.flags & IORING_SETUP_NO_SQARRAY) === 0;
   }
@@ -116,8 +118,8 @@ class Counter {
 
   /** Counts one request; returns how many members the chain that it leaves open has. */
   private count(index: number, members: number): number {
-    const opcode = this.sqes[index * SQE.size + SQE.opcode] ?? 0;
-    const flags = this.sqes[index * SQE.size + SQE.flags] ?? 0;
+    const opcode = this.sqes[index * this.sqeSize + SQE.opcode] ?? 0;
+    const flags = this.sqes[index * this.sqeSize + SQE.flags] ?? 0;
     this.opcodes.set(opcode, (this.opcodes.get(opcode) ?? 0) + 1);
     if ((flags & IOSQE_IO_DRAIN) !== 0) this.drains++;
     if ((flags & LINKS) !== 0) return members + 1;

@@ -4,7 +4,7 @@
 import { type Kernel, KernelError, type Region, type Ring, type SetupParams } from "../kernel.ts";
 import {
   IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_REGISTER_SYNC_CANCEL,
-  IORING_SETUP_NO_SQARRAY, SETUP_FLAGS,
+  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, SETUP_FLAGS,
 } from "../spec/constants.gen.ts";
 import { CQE, GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
@@ -148,7 +148,12 @@ class Run {
     const { cqEntries } = ring.params;
     const fresh = Math.min((cqTail - this.seenTail) >>> 0, cqEntries);
     const cqes: SeenCqe[] = [];
-    for (let i = 0; i < fresh; i++) cqes.push(this.loadCqe((cqTail - fresh + i) & (cqEntries - 1)));
+    for (let i = 0; i < fresh; i++) {
+      const cqe = this.loadCqe((cqTail - fresh + i) & (cqEntries - 1));
+      cqes.push(cqe);
+      // On a ring with IORING_SETUP_CQE_MIXED a long one takes two slots.
+      if (cqe.big !== undefined && (ring.params.flags & IORING_SETUP_CQE_MIXED) !== 0) i++;
+    }
     this.seenTail = cqTail;
     const all: number[] = [];
     for (let i = 0; i < WORDS; i++) all.push(i === tailAt ? cqTail : Atomics.load(words, i));
@@ -157,13 +162,18 @@ class Run {
   }
 
   private loadCqe(slot: number): SeenCqe {
-    const at = (this.ring?.params.cqOff.cqes ?? 0) + slot * CQE.size;
-    return {
+    const flags = this.ring?.params.flags ?? 0;
+    const all32 = (flags & IORING_SETUP_CQE32) !== 0;
+    const at = (this.ring?.params.cqOff.cqes ?? 0) + slot * (all32 ? 2 * CQE.size : CQE.size);
+    const seen = {
       slot,
       userData: this.slots.getBigUint64(at + CQE.user_data, true),
       res: this.slots.getInt32(at + CQE.res, true),
       flags: this.slots.getUint32(at + CQE.flags, true),
     };
+    const big = all32 || ((flags & IORING_SETUP_CQE_MIXED) !== 0 && (seen.flags & IORING_CQE_F_32) !== 0);
+    if (!big) return seen;
+    return { ...seen, big: [this.slots.getBigUint64(at + CQE.size, true), this.slots.getBigUint64(at + CQE.size + 8, true)] };
   }
 
   private execute(ring: Ring, sq: SubmissionQueue, cq: CompletionQueue, operation: Operation): void {
@@ -220,8 +230,9 @@ class Run {
 
   private fill(ring: Ring, slot: number, spec: Parameters<typeof lowerSqe>[0]): void {
     const lowered = lowerSqe(spec, this.world, this.books.opened, this.now());
-    ring.sqes.set(lowered.bytes, slot * SQE.size);
-    this.stored("sqes", slot * SQE.size, lowered.bytes);
+    const at = slot * ((ring.params.flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size);
+    ring.sqes.set(lowered.bytes, at);
+    this.stored("sqes", at, lowered.bytes);
     this.books.submitted(spec, lowered.fd);
   }
 

@@ -11,7 +11,10 @@ export const PROGRAM_OPCODES = [
 export type ProgramOpcode = (typeof PROGRAM_OPCODES)[number];
 
 /** Setup flags by name, without IORING_SETUP_. */
-export const RING_FLAGS = ["CQSIZE", "CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_TASKRUN", "SINGLE_ISSUER"] as const;
+export const RING_FLAGS = [
+  "CQSIZE", "CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_TASKRUN", "SINGLE_ISSUER",
+  "DEFER_TASKRUN", "TASKRUN_FLAG", "SQE128", "CQE32", "CQE_MIXED",
+] as const;
 
 /** IOSQE_* by name. */
 export const SQE_FLAG_NAMES = [

@@ -14,6 +14,8 @@ export interface SeenCqe {
   readonly userData: bigint;
   readonly res: number;
   readonly flags: number;
+  /** The second half, where a CQE has 32 bytes. */
+  readonly big?: readonly [bigint, bigint];
 }
 
 /** io_uring_setup: the descriptor and what the kernel filled in, or -errno. */

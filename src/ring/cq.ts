@@ -3,10 +3,10 @@
 // what to do about overflow, is not decided here.
 import type { Ring } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED } from "../spec/constants.gen.ts";
+import { IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED } from "../spec/constants.gen.ts";
 
-/** 32-bit words of one CQE. */
-export const CQE_WORDS = CQE.size / 4;
+/** 32-bit words of a slot: one CQE, or one with IORING_SETUP_CQE32. */
+const CQE_WORDS = CQE.size / 4;
 
 const USER_DATA = CQE.user_data >>> 2;
 const RES = CQE.res >>> 2;
@@ -21,18 +21,20 @@ export class CompletionQueue {
   readonly #overflowAt: number;
   readonly #cqesAt: number;
   readonly #mask: number;
+  readonly #slotWords: number;
+  /** With IORING_SETUP_CQE_MIXED a CQE that says IORING_CQE_F_32 takes two slots. */
+  readonly #mixed: boolean;
   /** Ours alone: the kernel only reads it. Invariant: (tail - head) mod 2^32 <= entries. */
   #head: number;
   /** The kernel's tail as last read: CQEs before it are complete. */
   #tail: number;
 
-  /** Throws where the ring has CQEs of another size than 16 bytes. */
   constructor(ring: Ring) {
     const { params } = ring;
-    if ((params.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) !== 0)
-      throw new RangeError("this completion queue has 16-byte CQEs; open the ring without IORING_SETUP_CQE32 and IORING_SETUP_CQE_MIXED");
+    this.#slotWords = (params.flags & IORING_SETUP_CQE32) === 0 ? CQE_WORDS : 2 * CQE_WORDS;
+    this.#mixed = (params.flags & IORING_SETUP_CQE_MIXED) !== 0;
     const { cqOff } = params;
-    if (ring.cqRing.byteLength < cqOff.cqes + params.cqEntries * CQE.size)
+    if (ring.cqRing.byteLength < cqOff.cqes + params.cqEntries * this.#slotWords * 4)
       throw new RangeError(`the CQ mapping holds ${ring.cqRing.byteLength} bytes, ${params.cqEntries} entries at ${cqOff.cqes} need more`);
     this.entries = params.cqEntries;
     this.#ring = new Uint32Array(ring.cqRing.buffer, ring.cqRing.byteOffset, ring.cqRing.byteLength >>> 2);
@@ -53,14 +55,15 @@ export class CompletionQueue {
 
   /**
    * Where the `nth` unreleased completion (0: the oldest) stands, for userDataLow and its siblings; -1
-   * where the kernel has not posted that many. Matches io_uring_peek_cqe(), without the flush.
+   * where the kernel has not posted that many. Matches io_uring_peek_cqe(), without the flush. With
+   * IORING_SETUP_CQE_MIXED `nth` counts slots.
    */
   peek(nth = 0): number {
     if (((this.#tail - this.#head) >>> 0) <= nth) {
       this.#tail = Atomics.load(this.#ring, this.#tailAt);
       if (((this.#tail - this.#head) >>> 0) <= nth) return -1;
     }
-    return this.#cqesAt + ((this.#head + nth) & this.#mask) * CQE_WORDS;
+    return this.#cqesAt + ((this.#head + nth) & this.#mask) * this.#slotWords;
   }
 
   userDataLow(at: number): number {
@@ -79,7 +82,8 @@ export class CompletionQueue {
 
   /** Gives the oldest completion's slot back to the kernel; only after peek() showed it. Matches io_uring_cqe_seen(). */
   advance(): void {
-    this.#head = (this.#head + 1) >>> 0;
+    const long = this.#mixed && (this.flags(this.#cqesAt + (this.#head & this.#mask) * CQE_WORDS) & IORING_CQE_F_32) !== 0;
+    this.#head = (this.#head + (long ? 2 : 1)) >>> 0;
     Atomics.store(this.#ring, this.#headAt, this.#head);
   }
 

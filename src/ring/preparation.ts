@@ -12,7 +12,7 @@ import {
 } from "../spec/constants.gen.ts";
 import { CLOSE, OPENAT, PLAIN, type InFlight } from "./in-flight.ts";
 import type { Block, Scratch } from "./scratch.ts";
-import { SQE_WORDS, type SubmissionQueue } from "./sq.ts";
+import type { SubmissionQueue } from "./sq.ts";
 import { describe, split, splitU64, splitUserData } from "./user-data.ts";
 
 // Word offsets within an SQE.
@@ -97,7 +97,7 @@ export class Preparation {
     this.#inFlight.add(low, high, kind, !skips);
 
     const sqes = this.#sqes;
-    const at = entry.slot * SQE_WORDS;
+    const at = entry.slot * this.#sq.slotWords;
     sqes[at + HEAD] = opcode | (flags << 8) | (ioprio << 16);
     sqes[at + FD] = fd;
     sqes[at + USER_DATA] = low;

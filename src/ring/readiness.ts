@@ -17,7 +17,7 @@ import {
   POLLOUT,
   POLLPRI,
 } from "../spec/constants.gen.ts";
-import { SQE_WORDS, type SubmissionQueue } from "./sq.ts";
+import type { SubmissionQueue } from "./sq.ts";
 import { isPoll, isReserved, pollHigh, removalHigh } from "./user-data.ts";
 
 interface Poll {
@@ -131,7 +131,7 @@ export class Readiness {
       if (slot < 0) return;
       const request = this.#backlog.shift();
       if (request === undefined) return;
-      this.#write(slot * SQE_WORDS, request);
+      this.#write(slot * this.#sq.slotWords, request);
       this.#queued.push(serial);
     }
   }

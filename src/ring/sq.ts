@@ -5,17 +5,16 @@ import type { Ring } from "../kernel.ts";
 import { SQE } from "../spec/codec.gen.ts";
 import { IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQE_MIXED } from "../spec/constants.gen.ts";
 
-/** 32-bit words of one SQE. */
-export const SQE_WORDS = SQE.size / 4;
-const SQE_PAIRS = SQE.size / 8;
 
 const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
 
 export class SubmissionQueue {
   /** Slots, a power of two. */
   readonly entries: number;
-  /** All SQEs as 32-bit words: slot `i` starts at `i * SQE_WORDS`. */
+  /** All SQEs as 32-bit words: slot `i` starts at `i * slotWords`. */
   readonly sqes: Uint32Array;
+  /** 32-bit words of one SQE: 16, or 32 with IORING_SETUP_SQE128. */
+  readonly slotWords: number;
   /** The same, 8 bytes at a time: zeroes an SQE in half the stores (0.0 is eight zero bytes). */
   readonly #pairs: Float64Array;
   readonly #ring: Uint32Array;
@@ -34,13 +33,14 @@ export class SubmissionQueue {
   #serial = 0;
   #publishedSerial = 0;
 
-  /** Throws where the ring has SQEs of another size than 64 bytes. */
   constructor(ring: Ring) {
     const { params } = ring;
-    if ((params.flags & (IORING_SETUP_SQE128 | IORING_SETUP_SQE_MIXED)) !== 0)
-      throw new RangeError("this submission queue has 64-byte SQEs; open the ring without IORING_SETUP_SQE128 and IORING_SETUP_SQE_MIXED");
-    if (ring.sqes.byteLength < params.sqEntries * SQE.size)
-      throw new RangeError(`the SQE mapping holds ${ring.sqes.byteLength} bytes, ${params.sqEntries} entries need ${params.sqEntries * SQE.size}`);
+    if ((params.flags & IORING_SETUP_SQE_MIXED) !== 0)
+      throw new RangeError("this submission queue has SQEs of one size; open the ring without IORING_SETUP_SQE_MIXED");
+    const size = (params.flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
+    this.slotWords = size / 4;
+    if (ring.sqes.byteLength < params.sqEntries * size)
+      throw new RangeError(`the SQE mapping holds ${ring.sqes.byteLength} bytes, ${params.sqEntries} entries need ${params.sqEntries * size}`);
     const { sqOff } = params;
     this.entries = params.sqEntries;
     this.sqes = words(ring.sqes);
@@ -70,8 +70,8 @@ export class SubmissionQueue {
     }
     const slot = tail & this.#mask;
     const pairs = this.#pairs;
-    const from = slot * SQE_PAIRS;
-    for (let at = from; at < from + SQE_PAIRS; at++) pairs[at] = 0;
+    const from = slot * (this.slotWords >>> 1);
+    for (let at = from; at < from + (this.slotWords >>> 1); at++) pairs[at] = 0;
     this.#tail = (tail + 1) >>> 0;
     this.#serial++;
     return slot;

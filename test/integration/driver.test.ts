@@ -780,8 +780,6 @@ describe.each(BACKENDS)("driver on the %s kernel", (backend) => {
 
   test("BUGS 12: on a DEFER_TASKRUN ring, looking is enough to see what is done", (context) => {
     const flags = abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN;
-    // The model has no DEFER_TASKRUN rings yet, and says so.
-    if (backend === "model") return expect(() => open(context, { flags })).toThrow(/unmodelled/);
     const { driver, kernel } = open(context, { flags });
     const { read, write } = pipeOf(kernel);
     entry(driver).read(read, { region: kernel.memory.alloc(4) }, { userData: 1n });

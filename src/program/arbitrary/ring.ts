@@ -14,12 +14,20 @@ type RingFlag = Ring["flags"][number];
 const rounded = (entries: number): number => 2 ** Math.ceil(Math.log2(entries));
 const other: readonly RingFlag[] = ["CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_TASKRUN", "SINGLE_ISSUER"];
 
+/** Task work that waits to be asked for, or says that it is there; entries of other sizes. */
+const modes: fc.Arbitrary<readonly RingFlag[]> = pick<readonly RingFlag[]>(
+  [24, []], [2, ["DEFER_TASKRUN", "SINGLE_ISSUER"]], [1, ["DEFER_TASKRUN", "SINGLE_ISSUER", "TASKRUN_FLAG"]],
+  [1, ["COOP_TASKRUN", "TASKRUN_FLAG"]], [1, ["SQE128"]], [1, ["CQE32"]], [1, ["CQE_MIXED"]],
+);
+
 /** `cq`: "equal" to the SQ, so that it overflows often; the kernel's "default" is twice that. */
 export const ring: fc.Arbitrary<Ring> = record({
   entries: pick([6, 4], [2, 1], [4, 2], [5, 8], [1, 3], [1, 5]),
   cq: pick([6, "equal"], [3, "default"], [1, "larger"], [1, "odd"]),
-  flags: mix<RingFlag[]>([2, fc.constant([])], [5, fc.subarray([...other])]),
-}).map(({ entries, cq, flags }) => {
+  plain: mix<RingFlag[]>([2, fc.constant([])], [5, fc.subarray([...other])]),
+  mode: modes,
+}).map(({ entries, cq, plain, mode }) => {
+  const flags = [...new Set([...plain, ...mode])];
   if (cq === "default") return { entries, flags };
   const same = rounded(entries);
   const cqEntries = cq === "equal" ? same : cq === "larger" ? 4 * same : same + 1;
