@@ -24,9 +24,9 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {6, 16, 0, 1, false},  // IORING_REGISTER_FILES_UPDATE
     {7, 4, 0, 1, true},  // IORING_REGISTER_EVENTFD_ASYNC
     {8, 16, 8, 1, true},  // IORING_REGISTER_PROBE
-    {9, 0, 0, 0, false},  // IORING_REGISTER_PERSONALITY
-    {10, 0, 0, 0, false},  // IORING_UNREGISTER_PERSONALITY
-    {11, 0, 16, 1, false},  // IORING_REGISTER_RESTRICTIONS
+    {9, 0, 0, 0, true},  // IORING_REGISTER_PERSONALITY
+    {10, 0, 0, 0, true},  // IORING_UNREGISTER_PERSONALITY
+    {11, 0, 16, 1, true},  // IORING_REGISTER_RESTRICTIONS
     {12, 0, 0, 0, true},  // IORING_REGISTER_ENABLE_RINGS
     {13, 32, 0, 1, false},  // IORING_REGISTER_FILES2
     {14, 32, 0, 1, false},  // IORING_REGISTER_FILES_UPDATE2
@@ -44,7 +44,7 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {26, 40, 0, 1, false},  // IORING_REGISTER_PBUF_STATUS
     {27, 16, 0, 1, false},  // IORING_REGISTER_NAPI
     {28, 16, 0, 1, false},  // IORING_UNREGISTER_NAPI
-    {29, 16, 0, 1, false},  // IORING_REGISTER_CLOCK
+    {29, 16, 0, 1, true},  // IORING_REGISTER_CLOCK
     {30, 32, 0, 1, false},  // IORING_REGISTER_CLONE_BUFFERS
     {31, 64, 0, 1, false},  // IORING_REGISTER_SEND_MSG_RING
     {32, 96, 0, 1, false},  // IORING_REGISTER_ZCRX_IFQ

@@ -31,6 +31,8 @@ export interface Shrunk {
   readonly path: string;
 }
 
+/** Pairs are tried in programs of up to this many operations. */
+const PAIRS_UP_TO = 12;
 /** Of tries and time; the rest is for leaving out, which finds what fast-check can't see. */
 const FAST_CHECK_SHARE = 0.3;
 
@@ -124,6 +126,30 @@ async function leaveOutRuns(trial: Trial, length: number, step = length): Promis
   }
 }
 
+/** Two submissions in a row by hand are one of both. */
+async function mergeSubmissions(trial: Trial): Promise<void> {
+  for (let at = 0; at + 3 < trial.best.program.ops.length; at++) {
+    const { program } = trial.best;
+    const [store, enter, nextStore, nextEnter] = program.ops.slice(at, at + 4);
+    if (store?.op !== "store" || enter?.op !== "enter" || nextStore?.op !== "store" || nextEnter?.op !== "enter") continue;
+    if (store.word !== "sqTail" || nextStore.word !== "sqTail" || store.add === undefined || nextStore.add === undefined) continue;
+    const merged: Operation[] = [{ ...store, add: store.add + nextStore.add }, { ...nextEnter, toSubmit: enter.toSubmit + nextEnter.toSubmit }];
+    await trial.fails({ ...program, ops: program.ops.toSpliced(at, 4, ...merged) });
+  }
+}
+
+/** In a short program: two operations that need each other, wherever they are. */
+async function leaveOutPairs(trial: Trial): Promise<void> {
+  if (trial.best.program.ops.length > PAIRS_UP_TO) return;
+  for (let second = trial.best.program.ops.length - 1; second > 0; second--) {
+    for (let first = second - 1; first >= 0 && !trial.exhausted; first--) {
+      const { program } = trial.best;
+      if (second >= program.ops.length) break;
+      await trial.fails({ ...program, ops: program.ops.filter((_, at) => at !== first && at !== second) });
+    }
+  }
+}
+
 /** Halves, quarters ... single operations, then flags: whatever is not needed goes. */
 async function leaveOut(trial: Trial): Promise<void> {
   for (let length = Math.ceil(trial.best.program.ops.length / 2); length >= 1; length = length === 1 ? 0 : Math.ceil(length / 2))
@@ -134,6 +160,8 @@ async function leaveOut(trial: Trial): Promise<void> {
     before = trial.best.program.ops.length;
     for (const length of [3, 2, 1]) await leaveOutRuns(trial, length, 1);
   }
+  await mergeSubmissions(trial);
+  await leaveOutPairs(trial);
   for (const flag of trial.best.program.ring.flags) {
     const { program } = trial.best;
     await trial.fails({ ...program, ring: { ...program.ring, flags: program.ring.flags.filter((other) => other !== flag) } });

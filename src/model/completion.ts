@@ -4,6 +4,7 @@
 import { IORING_CQE_F_32, IORING_CQE_F_SKIP, IORING_SETUP_CQE_MIXED, IORING_SQ_CQ_OVERFLOW } from "../spec/constants.gen.ts";
 import { CQE } from "../spec/codec.gen.ts";
 import { queueDeferred } from "./drain.ts";
+import { signalEventfd } from "./eventfd.ts";
 import { queueNext } from "./link.ts";
 import type { Cqe, Machine } from "./machine.ts";
 import { load32, store32, store64, writable } from "./memory.ts";
@@ -107,9 +108,11 @@ const publishTail = (m: Machine): void => store32(writable(m.ring.ring), WORD.cq
 /** Publishes the tail (a release store), then completes the timeouts that counted this far. */
 function commitCq(m: Machine): void {
   publishTail(m);
-  if (!m.ring.offTimeoutUsed) return;
-  if (m.inCall) m.scheduler.beforeCount(m);
-  flushTimeouts(m);
+  if (m.ring.offTimeoutUsed) {
+    if (m.inCall) m.scheduler.beforeCount(m);
+    flushTimeouts(m);
+  }
+  signalEventfd(m, true);
 }
 
 export function cqeOf(r: Request): Cqe {
@@ -144,8 +147,12 @@ export function postFromWorker(m: Machine, r: Request): boolean {
   if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, cqeOf(r));
   // [timeout.flushed-late] the thread, which is about to post, may be the first to reckon what this one adds
   const late = m.ring.offTimeoutUsed && m.ring.posting.length > 0 && m.scheduler.choose(m, "timeout.flushed", ["at once", "later"]) === 1;
-  if (late) publishTail(m);
-  else commitCq(m);
+  if (late) {
+    publishTail(m);
+    signalEventfd(m, true);
+  } else {
+    commitCq(m);
+  }
   return posted;
 }
 

@@ -3,16 +3,14 @@
 import {
   EBADFD, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
-  IORING_REGISTER_SYNC_CANCEL,
 } from "../spec/constants.gen.ts";
 import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
-import { knowsRegister } from "./profile.ts";
-import { EVERYTHING, syncCancel } from "./cancel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
+import { registerOn } from "./register.ts";
 import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
@@ -145,13 +143,7 @@ function deadline(m: Machine, arg: WaitArg): WaitDeadline | undefined {
 export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number): number {
   m.inCall = true;
   try {
-    // [register.unknown-opcode]
-    if (!knowsRegister(m.profile, opcode)) return -EINVAL;
-    if (opcode !== IORING_REGISTER_SYNC_CANCEL) throw new Unmodelled(`io_uring_register opcode ${opcode}`);
-    if (arg === null || nrArgs !== 1) return -EINVAL;
-    m.scheduler.before(m, () => EVERYTHING);
-    const result = syncCancel(m, BigInt(arg));
-    if (result === undefined) throw new Unmodelled("IORING_REGISTER_SYNC_CANCEL of a request that a worker is running");
+    const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs);
     leaveCall(m);
     return result;
   } finally {

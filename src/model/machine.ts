@@ -5,8 +5,10 @@
 import type { KernelProfile } from "../kernel.ts";
 import { CQE, SQE } from "../spec/codec.gen.ts";
 import { IORING_SETUP_CQE32, IORING_SETUP_R_DISABLED, IORING_SETUP_SQE128 } from "../spec/constants.gen.ts";
+import type { RegisteredEventfd } from "./eventfd.ts";
 import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
+import type { Restrictions } from "./restriction.ts";
 import { World } from "./world.ts";
 
 export interface Cqe {
@@ -122,6 +124,14 @@ export class RingState {
   cqFlush = false;
   /** IORING_SETUP_R_DISABLED, until IORING_REGISTER_ENABLE_RINGS. */
   disabled: boolean;
+  /** From IORING_REGISTER_RESTRICTIONS; they hold once the ring is enabled. */
+  restrictions: Restrictions | undefined;
+  restricted = false;
+  eventfd: RegisteredEventfd | undefined;
+  personalities: readonly number[] = [];
+  nextPersonality = 1;
+  /** The clock of waits: CLOCK_MONOTONIC, or CLOCK_BOOTTIME. */
+  clock = 1;
   /** Task work of a ring with IORING_SETUP_DEFER_TASKRUN, oldest first, and what a bounded run left over. */
   localWork: readonly number[] = [];
   retryWork: readonly number[] = [];
@@ -132,6 +142,7 @@ export class RingState {
     this.cqEntries = cqEntries;
     this.arrayOffset = arrayOffset;
     this.cqeSize = (flags & IORING_SETUP_CQE32) === 0 ? CQE.size : 2 * CQE.size;
+    // [setup.sqe128]
     this.sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
     this.disabled = (flags & IORING_SETUP_R_DISABLED) !== 0;
     this.ring = ring;
@@ -167,6 +178,12 @@ export class RingState {
     copy.posting = this.posting;
     copy.cqFlush = this.cqFlush;
     copy.disabled = this.disabled;
+    copy.restrictions = this.restrictions;
+    copy.restricted = this.restricted;
+    copy.eventfd = this.eventfd;
+    copy.personalities = this.personalities;
+    copy.nextPersonality = this.nextPersonality;
+    copy.clock = this.clock;
     copy.localWork = this.localWork;
     copy.retryWork = this.retryWork;
     return copy;
@@ -174,7 +191,7 @@ export class RingState {
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.localWork.join("+")};${this.retryWork.join("+")}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}`;
   }
 }
 

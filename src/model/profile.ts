@@ -27,7 +27,11 @@ export function profileOf(major: number, minor: number): KernelProfile {
 
 export const PROFILE_6_18: KernelProfile = profileOf(6, 18);
 
+/** Opcodes that io_uring_register knows. */
+export const registerOpcodes = (profile: KernelProfile): number[] =>
+  REGISTER_OPCODES.filter((r) => has(profile.version, r.since)).map((r) => r.value);
+
 /** Does io_uring_register know this opcode? */
 export function knowsRegister(profile: KernelProfile, opcode: number): boolean {
-  return REGISTER_OPCODES.some((r) => r.value === opcode && has(profile.version, r.since));
+  return registerOpcodes(profile).includes(opcode);
 }

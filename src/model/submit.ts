@@ -1,7 +1,7 @@
 // Submission: SQEs become requests. Follows io_uring/io_uring.c (io_submit_sqes, io_get_sqe,
 // io_init_req, io_submit_fail_init, io_submit_state_end).
 import {
-  ECANCELED, EINVAL, EOPNOTSUPP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_ASYNC, IOSQE_BUFFER_SELECT,
+  EACCES, ECANCELED, EINVAL, EOPNOTSUPP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_ASYNC, IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
 } from "../spec/constants.gen.ts";
 import { decodeSqe, type Sqe } from "../spec/codec.gen.ts";
@@ -14,6 +14,7 @@ import type { Machine } from "./machine.ts";
 import { load32, store32, writable } from "./memory.ts";
 import { operation } from "./operation.ts";
 import { REQ, type Request } from "./request.ts";
+import { mayBeSubmitted } from "./restriction.ts";
 import { queueWork } from "./worker.ts";
 
 const VALID_FLAGS =
@@ -91,6 +92,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
     if (ring.drainDisabled) return -EOPNOTSUPP;
     startDrain(m);
   }
+  if (!mayBeSubmitted(m, sqe.opcode, sqe.flags)) return -EACCES;
   // [drain.forces-worker]
   if (ring.drainActive) r.flags |= REQ.FORCE_ASYNC;
   if (ring.drainNext && ring.linkHead === 0) {
@@ -98,9 +100,9 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
     ring.drainActive = true;
     r.flags |= REQ.IO_DRAIN | REQ.FORCE_ASYNC;
   }
-  // [submit.ioprio] [submit.personality]
+  // [submit.ioprio] [submit.personality] [register.personality-used]
   if (!op.ioprio && sqe.ioprio !== 0) return -EINVAL;
-  if (sqe.personality !== 0) return -EINVAL;
+  if (sqe.personality !== 0 && !ring.personalities.includes(sqe.personality)) return -EINVAL;
   return operation(sqe.opcode, op.name).prepare(m, r, sqe);
 }
 

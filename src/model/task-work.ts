@@ -3,6 +3,7 @@
 // tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
 import { IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN } from "../spec/constants.gen.ts";
 import { clearSqFlag, completeDeferred, failDeferred, flushCompletions, setSqFlag } from "./completion.ts";
+import { signalEventfd } from "./eventfd.ts";
 import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
 import { runFailLinks } from "./link.ts";
@@ -45,8 +46,12 @@ function addNormalWork(m: Machine, r: Request): void {
 
 /** io_req_local_work_add */
 function addLocalWork(m: Machine, r: Request): void {
-  if (m.ring.localWork.length === 0 && showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
+  const first = m.ring.localWork.length === 0;
   m.ring.localWork = [...m.ring.localWork, r.id];
+  if (!first) return;
+  if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
+  // [eventfd.defer-signals-work]
+  signalEventfd(m, false);
 }
 
 export const hasLocalWork = (m: Machine): boolean => m.ring.localWork.length + m.ring.retryWork.length > 0;

@@ -142,6 +142,14 @@ export class World {
     }
   }
 
+  /** eventfd_signal: one more, as long as there is room. */
+  signal(id: number, wake: Wake): void {
+    const inode = this.inode(this.file(id).inode);
+    if (inode.kind !== "eventfd") return;
+    if (inode.count < EVENTFD_MAX) inode.count += 1n;
+    wake(readQueue(inode.id), EPOLLIN);
+  }
+
   /** vfs_poll without arming: what is ready now. */
   pollMask(id: number): number {
     const file = this.file(id);

@@ -128,7 +128,7 @@ export const OpSource = z.strictObject({
 /** The chapters of spec/rule/, in the order in which they are read. Each is a file of that name. */
 export const CHAPTERS = [
   "setup", "mapping", "sq", "submit", "cq", "overflow", "enter", "taskrun", "link", "hardlink", "drain", "skip",
-  "timeout", "cancel", "poll", "multishot", "rw", "nop", "fsync", "openat", "close", "worker", "issue", "register",
+  "timeout", "cancel", "poll", "multishot", "rw", "nop", "fsync", "openat", "close", "worker", "issue", "register", "restriction", "eventfd",
   "liveness",
 ] as const;
 
@@ -138,7 +138,7 @@ export const RuleSource = z
   .regex(/^([a-z_][a-z0-9_]*\([1-8]\) \S.*|[a-z_][a-z0-9_/-]*\.[ch] [a-z_][a-z0-9_]*\(\))$/, 'a source such as "io_uring_enter(2) ERRORS" or "io_uring/rw.c io_read()"');
 
 export const Rule = z.strictObject({
-  id: z.string().regex(/^[a-z]+\.[a-z0-9]+(-[a-z0-9]+)*$/, 'a rule id such as "cq.head-lies"'),
+  id: z.string().regex(/^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-[a-z0-9]+)*$/, 'a rule id such as "cq.head-lies"'),
   /**
    * must: every kernel from `since` to `until` does this. may: the kernel is free here, and this is what
    * it is known to choose. unspecified: nothing is promised, and nothing is held against a kernel.
