@@ -71,10 +71,13 @@ function fateOf(m: Machine, r: Request): Fate {
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
+  // [cancel.unstarted-not-found]
+  // [cancel.unstarted-not-found] [cancel.not-itself] only what the workers have, not what waits or what the thread runs
   const found = asListed(working(m).filter((r) => !r.posted && matches(r, wanted)));
   const running: Request[] = [];
   let cancelled = 0;
   for (const r of found) {
+    // [cancel.not-itself]
     const fate = r === wanted.self ? "running" : fateOf(m, r);
     if (fate === "taken along") continue;
     if (fate === "running") {
@@ -102,6 +105,8 @@ function cancelWaiting(m: Machine, wanted: Wanted): number {
     cancelPoll(m, poll);
     return 0;
   }
+  // [cancel.fd-skips-timeouts]
+  // [cancel.fd-skips-timeouts]
   if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
   return cancelTimeout(m, (r) => matches(r, wanted));
 }
@@ -121,12 +126,16 @@ function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: ()
       result = cancelWaiting(m, wanted);
     }
     if (result === -ENOENT) break;
+    // [cancel.first-only]
+    // [cancel.first-only]
     if (!all) return result;
     count++;
     if (m.inCall) m.scheduler.before(m, touched);
   }
   const again = cancelWork(m, wanted);
   if (all) return again === "not found" ? count : count + 1;
+  // [cancel.not-found]
+  // [cancel.not-found]
   return again === "cancelled" ? 0 : again === "running" ? -EALREADY : -ENOENT;
 }
 
@@ -135,6 +144,7 @@ export const asyncCancel: Operation = {
     if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -EINVAL;
     if (sqe.off !== 0n || sqe.spliceFdIn !== 0) return -EINVAL;
     const flags = sqe.opFlags;
+    // [cancel.flags-checked]
     if ((flags & ~KNOWN) !== 0) return -EINVAL;
     const any = (flags & IORING_ASYNC_CANCEL_ANY) !== 0;
     if (any && (flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)) !== 0) return -EINVAL;
@@ -147,8 +157,10 @@ export const asyncCancel: Operation = {
     if (begun === undefined && (opFlags & IORING_ASYNC_CANCEL_FD) !== 0) {
       const fixed = (r.flags & REQ.FIXED_FILE) !== 0 || (opFlags & IORING_ASYNC_CANCEL_FD_FIXED) !== 0;
       r.file = fixed ? 0 : take(m, fd);
+      // [cancel.bad-fd]
       if (r.file === 0) {
         setFail(r);
+        // [cancel.bad-fd]
         r.res = -EBADF;
         return "complete";
       }

@@ -55,9 +55,11 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
 /** Writes a CQE to a slot; the kernel's tail moves by one. */
 function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
   const ring = m.ring;
+  // [cq.free-running]
   const at = CQES + slot * ring.cqeSize;
   const bytes = writable(ring.ring);
   store64(bytes, at + CQE.user_data, cqe.userData);
+  // [submit.result-in-cqe]
   store32(bytes, at + CQE.res, cqe.res);
   store32(bytes, at + CQE.flags, cqe.flags);
   ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
@@ -90,6 +92,7 @@ function addOverflow(m: Machine, r: Request): void {
   const cqe = { ...cqeOf(r), group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) };
   ring.backlogged++;
   if (!hasBacklog(m)) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  // [overflow.counter-only-drops]
   ring.overflow = [...ring.overflow, cqe];
 }
 
@@ -103,6 +106,7 @@ export function clearSqFlag(m: Machine, bit: number): void {
   store32(bytes, WORD.sqFlags, load32(bytes, WORD.sqFlags) & ~bit);
 }
 
+// [cq.tail-after-entry]
 const publishTail = (m: Machine): void => store32(writable(m.ring.ring), WORD.cqTail, m.ring.cachedCqTail);
 
 /** Publishes the tail (a release store), then completes the timeouts that counted this far. */
@@ -131,6 +135,7 @@ export function completeDeferred(m: Machine, r: Request): void {
 /** req_set_fail: a failed request breaks its chain; CQE_SKIP then speaks for the rest of the chain. */
 export function setFail(r: Request): void {
   r.flags |= REQ.FAIL;
+  // [skip.posts-on-failure]
   if ((r.flags & REQ.CQE_SKIP) !== 0) r.flags = (r.flags & ~REQ.CQE_SKIP) | REQ.SKIP_LINK_CQES;
 }
 
@@ -184,6 +189,7 @@ function flushNow(m: Machine, splits = false): void {
   // [submit.inline-order] [overflow.backlog]
   for (const [at, id] of batch.entries()) {
     const r = m.request(id);
+    // [skip.none-on-success]
     if ((r.flags & REQ.CQE_SKIP) !== 0) continue;
     ring.posting = batch.slice(at);
     if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
@@ -199,6 +205,7 @@ function flushNow(m: Machine, splits = false): void {
     if (r.sinceNs < since) since = r.sinceNs;
     freeRequest(m, r);
   }
+  // [drain.undrained-chains]
   if (ring.drainActive) m.since(since, () => queueDeferred(m));
   ring.cqFlush = false;
 }

@@ -58,9 +58,10 @@ function enterRing(m: Machine, call: EnterCall): number {
   let submitted = 0;
   if (toSubmit !== 0) {
     submitted = submitSqes(m, toSubmit);
-    // [enter.short-submit-returns] nothing else happens
+    // [enter.short-submit-returns] nothing else happens [taskrun.defer-short-submit]
     if (submitted !== toSubmit) return submitted;
   }
+  // [enter.no-wait-without-getevents]
   if ((flags & IORING_ENTER_GETEVENTS) === 0) return submitted;
   if (submitted !== 0 && defersTaskWork(m)) runLocalWork(m, call.minComplete | 0, Math.max(LOCAL_WORK_MAX, call.minComplete | 0));
   const waited = getEvents(m, call);
@@ -92,6 +93,7 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
 /** The wait's timespec is not checked for its sign: a time before now has passed. [enter.timeout-etime] */
 function readWaitTime(m: Machine, addr: bigint): WaitArg | number {
   const ns = readTimespec(m, addr);
+  // [enter.bad-timespec-efault]
   if (ns === -EFAULT) return -EFAULT;
   return { timeoutNs: typeof ns === "number" ? 0n : ns };
 }
@@ -103,8 +105,10 @@ function getEvents(m: Machine, call: EnterCall): number {
   const ring = m.ring;
   // [enter.min-complete-clamped] it is compared as a signed number
   const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
+  // [taskrun.before-wait]
   if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
   runTaskWork(m);
+  // [overflow.getevents-not-busy]
   if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
   if (cqVisible(m) >= wanted >>> 0) return 0;
@@ -127,10 +131,13 @@ function getEvents(m: Machine, call: EnterCall): number {
       if (done === 0 || !hasLocalWork(m)) return false;
     }
   };
+  // [enter.getevents-waits]
   const ended = m.scheduler.wait(m, woken, deadline(m, arg));
+  // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
   const empty = cqVisible(m) === 0;
+  // [enter.timeout-with-cqes]
   return empty && ended === "timeout" ? -ETIME : 0;
 }
 

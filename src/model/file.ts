@@ -17,7 +17,9 @@ const TMPFILE_BIT = O_TMPFILE & ~DIRECTORY_BIT;
 export const openat: Operation = {
   prepare(m, r, sqe) {
     if (sqe.bufIndex !== 0) return -EINVAL;
+    // [openat.fixed-file-refused]
     if ((r.flags & REQ.FIXED_FILE) !== 0) return -EBADF;
+    // [openat.path-copied]
     const path = m.memory.readString(sqe.addr);
     if (path === undefined) return -EFAULT;
     if (path === "") return -ENOENT;
@@ -43,6 +45,8 @@ export const openat: Operation = {
     else if (dir === 0) res = -EBADF;
     else if (m.world.inode(m.world.file(dir).inode).kind !== "directory") res = -ENOTDIR;
     else res = m.world.open(dir, path, opFlags);
+    // [openat.result-fd]
+    // [openat.result-fd]
     if (res > 0) {
       const fd = newDescriptor(m, res);
       r.res = fd ?? 0;
@@ -57,14 +61,19 @@ export const openat: Operation = {
 
 export const close: Operation = {
   prepare(_m, r, sqe) {
+    // [close.fields-zero]
+    // [close.fields-zero]
     if (sqe.off !== 0n || sqe.addr !== 0n || sqe.len !== 0 || sqe.opFlags !== 0 || sqe.bufIndex !== 0) return -EINVAL;
+    // [close.fixed-flag-refused]
     if ((r.flags & REQ.FIXED_FILE) !== 0) return -EBADF;
+    // [close.slot-or-fd]
     if (sqe.spliceFdIn !== 0 && sqe.fd !== 0) return -EINVAL;
     r.prepared = { ...r.prepared, len: sqe.spliceFdIn };
     return 0;
   },
   issue(m, r) {
     if (r.prepared.len !== 0) {
+      // [close.no-table]
       r.res = -ENXIO;
       setFail(r);
       return "complete";
@@ -76,8 +85,10 @@ export const close: Operation = {
       setFail(r);
       return "complete";
     }
+    // [close.keeps-pending]
     m.world.fds.delete(r.prepared.fd);
     m.world.guessed.delete(r.prepared.fd);
+    // [close.keeps-pending] only the descriptor's reference goes
     releaseFile(m, file);
     r.res = 0;
     return "complete";

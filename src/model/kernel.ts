@@ -79,10 +79,12 @@ class ModelRing implements Ring {
     return this.open().ring.bytes;
   }
 
+  /** The same bytes. [mapping.single-mmap] */
   get cqRing(): Uint8Array {
     return this.open().ring.bytes;
   }
 
+  /** [mapping.sqes-apart] */
   get sqes(): Uint8Array {
     return this.open().sqes.bytes;
   }

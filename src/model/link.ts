@@ -24,6 +24,8 @@ function failLinks(m: Machine, r: Request): void {
   const first = m.request(r.link);
   for (const next of chain(m, first)) {
     if (silent) next.flags |= REQ.CQE_SKIP;
+    // [skip.failed-other-speaks]
+    // [skip.failed-other-speaks]
     else next.flags &= ~REQ.CQE_SKIP;
   }
   r.link = 0;
@@ -32,6 +34,7 @@ function failLinks(m: Machine, r: Request): void {
 
 /** Task work: every member of a severed chain completes, in order. [link.severed-tail-order] */
 export function runFailLinks(m: Machine, first: Request): void {
+  // [link.chain-order]
   for (const r of chain(m, first)) {
     r.link = 0;
     if ((r.flags & REQ.FAIL) === 0) r.res = -ECANCELED;
@@ -42,14 +45,17 @@ export function runFailLinks(m: Machine, first: Request): void {
 
 /** The successor that may run now, taken off the chain; undefined where there is none or the chain broke. */
 export function findNext(m: Machine, r: Request): Request | undefined {
+  // [hardlink.per-member] [skip.hardlink-goes-on]
+  // [hardlink.per-member] [skip.hardlink-goes-on]
   if ((r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0) failLinks(m, r);
   const next = r.link;
   r.link = 0;
   return next === 0 ? undefined : m.request(next);
 }
 
-/** [link.successor-after-batch] The successor is task work: it is never run inside the batch. */
+/** [link.in-sequence] [link.successor-after-batch] The successor is task work: it is never run inside the batch. */
 export function queueNext(m: Machine, r: Request): void {
   const next = findNext(m, r);
+  // [link.in-sequence] [taskrun.defer-inline]
   if (next !== undefined) addTaskWork(m, next, "submit");
 }

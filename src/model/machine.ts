@@ -78,6 +78,7 @@ export const NOT_THIS_RUN: unique symbol = Symbol("not this run");
 /** struct io_ring_ctx. Free-running indices are u32: always through `>>> 0`. */
 export class RingState {
   readonly flags: number;
+  // [mapping.kernel-words-ignored]
   readonly sqEntries: number;
   readonly cqEntries: number;
   readonly arrayOffset: number;

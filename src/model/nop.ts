@@ -16,17 +16,22 @@ const KNOWN =
 
 export const nop: Operation = {
   prepare(m, r, sqe) {
-    // [nop.flags-checked] the only fields it looks at are nop_flags, len, fd and buf_index
+    // [nop.flags-checked] [nop.ignores-fields] the only fields it looks at are nop_flags, len, fd and buf_index
     if ((sqe.opFlags & ~KNOWN) !== 0) return -EINVAL;
     if ((sqe.opFlags & IORING_NOP_CQE32) !== 0) {
       // [nop.cqe32-needs-room]
       if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
     }
+    // [nop.zero] [nop.inject-result]
+    // [nop.zero] [nop.inject-result]
     r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
     return 0;
   },
   issue(m, r) {
+    // [nop.ignores-fields]
     const { opFlags, fd, off, addr } = r.prepared;
+    // [nop.file]
+    // [nop.file]
     if ((opFlags & IORING_NOP_FILE) !== 0) {
       // [nop.fixed-file-either] either flag means a registered file, of which this part of the model has none
       const fixed = (opFlags & IORING_NOP_FIXED_FILE) !== 0 || (r.flags & REQ.FIXED_FILE) !== 0;
@@ -41,6 +46,8 @@ export const nop: Operation = {
     }
     // [nop.inject-negative-fails]
     if (r.res < 0) setFail(r);
+    // [nop.task-work]
+    // [nop.task-work]
     if ((opFlags & IORING_NOP_TW) !== 0) {
       addTaskWork(m, r, "complete");
       return "skip";
@@ -52,6 +59,7 @@ export const nop: Operation = {
 export const fsync: Operation = {
   prepare(_m, r, sqe) {
     if (sqe.addr !== 0n || sqe.bufIndex !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
+    // [fsync.flags-checked]
     if ((sqe.opFlags & ~IORING_FSYNC_DATASYNC) !== 0) return -EINVAL;
     // [fsync.offset-negative]
     if (BigInt.asIntN(64, sqe.off) < 0n) return -EINVAL;
@@ -60,8 +68,9 @@ export const fsync: Operation = {
     return 0;
   },
   issue(m, r) {
+    // [fsync.unsupported-file]
     const kind = m.world.inode(m.world.file(r.file).inode).kind;
-    // [fsync.failure-keeps-chain] the result is not marked as a failure
+    // [fsync.unsupported-file] [fsync.failure-keeps-chain] the result is not marked as a failure
     r.res = kind === "file" || kind === "directory" ? 0 : -EINVAL;
     return "complete";
   },

@@ -25,6 +25,8 @@ type Armed = { readonly is: "armed" } | { readonly is: "ready"; readonly mask: n
 
 /** __io_arm_poll_handler */
 function arm(m: Machine, r: Request, events: number, onWorker: boolean): Armed {
+  // [poll.errors-always]
+  // [poll.errors-always]
   r.pollEvents = events | UNMASK;
   r.pollRefs = onWorker ? 1 : 0;
   r.pollCancelled = false;
@@ -32,6 +34,8 @@ function arm(m: Machine, r: Request, events: number, onWorker: boolean): Armed {
   const exclusive = (events & EPOLLEXCLUSIVE) !== 0;
   for (const queue of queues) m.world.addWaiter(queue, { request: r.id, exclusive });
   r.pollQueues = queues;
+  // [poll.level-at-submit]
+  // [poll.level-at-submit] what is there already is enough
   const mask = m.world.pollMask(r.file) & r.pollEvents;
   const edge = (events & EPOLLET) !== 0;
   if (queues.length === 0) {
@@ -93,6 +97,8 @@ function checkEvents(m: Machine, r: Request): Checked {
     } else {
       if ((r.pollEvents & EPOLLONESHOT) !== 0) return "done";
       const mask = r.res & r.pollEvents & POLL_BITS;
+      // [multishot.more-flag]
+      // [multishot.more-flag] where it finds no room the request ends, and its last CQE is without
       if (!postMore(m, r, mask, IORING_CQE_F_MORE)) {
         r.res = mask;
         return "use-result";
@@ -111,8 +117,10 @@ export function pollTaskWork(m: Machine, r: Request): void {
   if (checked === "none") return;
   leaveQueues(m, r);
   r.hashSeq = 0;
+  // [cancel.target-ecanceled]
   if (checked === "cancelled") return failDeferred(m, r, -ECANCELED);
   if (checked === "again" || (checked === "done" && r.opcode !== IORING_OP_POLL_ADD)) return submitFromTaskWork(m, r);
+  // [poll.one-shot]
   if (checked === "done") r.res = r.res & r.pollEvents & POLL_BITS;
   completeDeferred(m, r);
 }
@@ -154,6 +162,7 @@ export function hashed(m: Machine): Request[] {
 }
 
 function parseEvents(events: number, flags: number): number {
+  // [poll.one-shot]
   const kept = (flags & IORING_POLL_ADD_MULTI) !== 0 ? 0 : EPOLLONESHOT;
   return (events & POLL_BITS) | (events & (EPOLLEXCLUSIVE | EPOLLONESHOT | EPOLLET)) | kept | EPOLLET;
 }
@@ -161,7 +170,9 @@ function parseEvents(events: number, flags: number): number {
 export const pollAdd: Operation = {
   prepare(_m, r, sqe) {
     if (sqe.bufIndex !== 0 || sqe.off !== 0n || sqe.addr !== 0n) return -EINVAL;
+    // [poll.level-refused]
     if ((sqe.len & ~IORING_POLL_ADD_MULTI) !== 0) return -EINVAL;
+    // [poll.multishot-not-skipped]
     if ((sqe.len & IORING_POLL_ADD_MULTI) !== 0 && (r.flags & REQ.CQE_SKIP) !== 0) return -EINVAL;
     r.prepared = { ...r.prepared, opFlags: parseEvents(sqe.opFlags, sqe.len) };
     return 0;
@@ -200,6 +211,8 @@ export const pollRemove: Operation = {
     target.hashSeq = 0;
     const issued = updatePoll(m, target, len, off, opFlags);
     if (issued !== "skip") {
+      // [poll.removed-ecanceled]
+      // [poll.removed-ecanceled]
       if (issued !== "complete") target.res = -ECANCELED;
       if (target.res < 0) setFail(target);
       addTaskWork(m, target, "complete");

@@ -28,7 +28,9 @@ const CURRENT_POSITION = 0xffff_ffff_ffff_ffffn;
 /** access_ok: is the range below the kernel's half? Whether it is mapped shows only when it is used. */
 const accessible = (addr: bigint, len: number): boolean => addr + BigInt(len) <= USER_END;
 
+/** [rw.bad-vector] */
 function importIovec(m: Machine, addr: bigint, count: number): readonly Iovec[] | number {
+  // [rw.bad-vector]
   if (count > IOVEC_MAX) return -EINVAL;
   const bytes = m.memory.read(addr, count * IOVEC.size);
   if (bytes === undefined) return -EFAULT;
@@ -81,6 +83,8 @@ function buffers(m: Machine, iov: readonly Iovec[]): UserBuffers {
 }
 
 function prepare(m: Machine, r: Request, sqe: Sqe): number {
+  // [rw.priority-checked]
+  // [rw.priority-checked]
   const priority = checkPriority(sqe.ioprio);
   if (priority !== 0) return priority;
   if ((r.flags & REQ.BUFFER_SELECT) !== 0) {
@@ -123,13 +127,17 @@ function checkPriority(ioprio: number): number {
 /** kiocb_set_rw_flags, io_rw_init_file: 0 or -errno. */
 function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number {
   const file = m.world.file(r.file);
+  // [rw.wrong-mode]
+  // [rw.wrong-mode]
   if (!(writes ? file.write : file.read)) return -EBADF;
   const flags = r.prepared.opFlags;
+  // [rw.unknown-flags]
+  // [rw.unknown-flags]
   if ((flags & ~SUPPORTED_FLAGS) !== 0) return -EOPNOTSUPP;
   if ((flags & ~RWF_NOWAIT) !== 0) throw new Unmodelled(`rw_flags 0x${flags.toString(16)}`);
   if ((flags & RWF_NOWAIT) !== 0) {
     if (isRegular(m, r)) throw new Unmodelled("RWF_NOWAIT on a regular file");
-    // [worker.nowait-ignored]
+    // [worker.nowait-ignored] [rw.nonblock-still-waits] O_NONBLOCK alone does not count
     if (how.nonblock || !how.worker) r.flags |= REQ.NOWAIT;
   }
   return 0;
@@ -142,15 +150,19 @@ const isRegular = (m: Machine, r: Request): boolean => {
 
 const isDirectory = (m: Machine, r: Request): boolean => m.world.inode(m.world.file(r.file).inode).kind === "directory";
 
+/** Where the transfer is, undefined: at the file's own position. [rw.current-position] */
 function position(r: Request): number | undefined | "negative" {
+  // [rw.current-position]
   if (r.prepared.off === CURRENT_POSITION) return undefined;
   const off = BigInt.asIntN(64, r.prepared.off);
   return off < 0n ? "negative" : Number(off);
 }
 
-/** Marks a short or failed transfer, which breaks the chain. [link.short-transfer-severs] */
+/** Marks a short or failed transfer, which breaks the chain. [link.short-transfer-severs] [link.zero-length-ok] */
 function finish(r: Request, asked: number, res: number): Issued {
+  // [link.zero-length-ok]
   if (res !== asked) setFail(r);
+  // [rw.result-count]
   r.res = res;
   return "complete";
 }
@@ -166,6 +178,7 @@ function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
   const pos = position(r);
   if (pos === "negative") return -EINVAL;
   const into = buffers(m, r.prepared.iov ?? []);
+  // [rw.result-count]
   const res = atPosition(m, r, pos, how, (at) => m.world.read(r.file, into, at, wakeQueue(m)));
   if (r.waited && res >= 0) m.world.wakeNext(r.file, "reader", wakeQueue(m));
   return res < 0 ? res : finish(r, into.size, res);
@@ -180,7 +193,8 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   if (pos === "negative") return -EINVAL;
   const from = buffers(m, r.prepared.iov ?? []);
   const inode = m.world.inode(m.world.file(r.file).inode);
-  // eventfd has no ->write_iter: a caller that must not block is refused even where there is room
+  // [rw.plain-write-not-inline]
+  // [rw.plain-write-not-inline] eventfd has no ->write_iter: a caller that must not block is refused even where there is room
   if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
   }
@@ -198,6 +212,7 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
  */
 function atPosition(m: Machine, r: Request, pos: number | undefined, how: IssueHow, transfer: (at: number | undefined) => number): number {
   const file = m.world.file(r.file);
+  // [rw.stream-offset-ignored]
   if (pos !== undefined || m.world.inode(file.inode).kind !== "file") return transfer(pos);
   settlePosition(m, r.file);
   const before = file.pos;

@@ -35,12 +35,18 @@ export interface Sizes {
 function checkFlags(profile: KernelProfile, flags: number): number {
   const has = (bit: number): boolean => (flags & bit) !== 0;
   if ((flags & ~profile.setupFlags) !== 0) return -EINVAL;
+  // [setup.registered-fd-needs-no-mmap]
   if (has(IORING_SETUP_REGISTERED_FD_ONLY) && !has(IORING_SETUP_NO_MMAP)) return -EINVAL;
   const deferred = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_DEFER_TASKRUN;
+  // [setup.sqpoll-excludes-taskrun]
   if (has(IORING_SETUP_SQPOLL) && has(deferred)) return -EINVAL;
+  // [setup.taskrun-flag-needs-mode]
   if (has(IORING_SETUP_TASKRUN_FLAG) && !has(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_DEFER_TASKRUN)) return -EINVAL;
+  // [setup.hybrid-needs-iopoll]
   if (has(IORING_SETUP_HYBRID_IOPOLL) && !has(IORING_SETUP_IOPOLL)) return -EINVAL;
+  // [setup.defer-needs-single-issuer]
   if (has(IORING_SETUP_DEFER_TASKRUN) && !has(IORING_SETUP_SINGLE_ISSUER)) return -EINVAL;
+  // [setup.cqe-mixed-excludes-cqe32]
   if (has(IORING_SETUP_CQE32) && has(IORING_SETUP_CQE_MIXED)) return -EINVAL;
   return 0;
 }
@@ -67,6 +73,7 @@ export function checkSetup(
     if (what === "closed") return -ENXIO;
     if (what === "other") return -EINVAL;
   }
+  // [setup.sq-aff-needs-sqpoll]
   if ((flags & IORING_SETUP_SQ_AFF) !== 0 && (flags & IORING_SETUP_SQPOLL) === 0) return -EINVAL;
   const beyond = flags & ~MODELLED_SETUP;
   if (beyond !== 0) throw new Unmodelled(`io_uring_setup flags 0x${beyond.toString(16)}`);
@@ -79,6 +86,7 @@ function ringSizes(entries: number, flags: number, cqEntries: number): Sizes | n
   if (entries === 0) return -EINVAL;
   if (entries > ENTRIES_MAX && !clamp) return -EINVAL;
   const sq = powerOfTwo(Math.min(entries, ENTRIES_MAX));
+  // [setup.cq-entries-ignored]
   if ((flags & IORING_SETUP_CQSIZE) === 0) return { sqEntries: sq, cqEntries: 2 * sq };
   if (cqEntries === 0) return -EINVAL;
   if (cqEntries > CQ_ENTRIES_MAX && !clamp) return -EINVAL;
@@ -94,6 +102,7 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
   return {
     ...sizes,
     flags,
+    // [setup.flags-echoed]
     sqThreadCpu: params.sqThreadCpu ?? 0,
     sqThreadIdle: params.sqThreadIdle ?? 0,
     features: profile.features,
@@ -123,8 +132,10 @@ export function ringBytes(sizes: Sizes, flags: number): number {
 
 /** A fresh ring: every counter 0, or near a wrap where a test says so. [setup.starts-zero] */
 export function newRing(sizes: Sizes, flags: number, counters: number): RingState {
+  // [mapping.single-mmap]
   const ring = segment(0n, new Uint8Array(ringBytes(sizes, flags)));
   const sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
+  // [mapping.sqes-apart]
   const sqes = segment(0n, new Uint8Array(sizes.sqEntries * sqeSize));
   const { bytes } = ring;
   store32(bytes, WORD.sqRingMask, sizes.sqEntries - 1);

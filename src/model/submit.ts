@@ -20,22 +20,26 @@ import { queueWork } from "./worker.ts";
 const VALID_FLAGS =
   IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC | IOSQE_BUFFER_SELECT |
   IOSQE_CQE_SKIP_SUCCESS;
+// [hardlink.implies-link]
 const LINKS = REQ.LINK | REQ.HARDLINK;
 
 /** io_submit_sqes: how many entries were consumed. [enter.returns-consumed] */
 export function submitSqes(m: Machine, toSubmit: number): number {
   const ring = m.ring;
   const tail = load32(ring.ring.bytes, WORD.sqTail);
-  // [sq.tail-clamped] a tail that lies submits at most the whole ring
+  // [sq.tail-clamped] a tail that lies submits at most the whole ring [sq.head-app-store-ignored]
   const published = Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
+  // [overflow.submit-allowed]
   const entries = Math.min(toSubmit >>> 0, published);
   if (entries === 0) return 0;
+  // [link.not-across-submissions]
   ring.linkHead = 0;
   let left = entries;
   while (left > 0) {
     const sqe = getSqe(m);
     // [sq.dropped-stops] the head moved past it, and it is not counted
     if (sqe === undefined) break;
+    // [submit.issue-error-goes-on]
     const failed = submitSqe(m, sqe);
     left--;
     // [submit.prep-error-stops] [submit.submit-all]
@@ -54,10 +58,12 @@ export function submitSqes(m: Machine, toSubmit: number): number {
 function getSqe(m: Machine): Sqe | undefined {
   const ring = m.ring;
   const slot = ring.cachedSqHead & (ring.sqEntries - 1);
+  // [sq.free-running]
   ring.cachedSqHead = (ring.cachedSqHead + 1) >>> 0;
   let index = slot;
   // [sq.no-sqarray]
   if ((ring.flags & IORING_SETUP_NO_SQARRAY) === 0) {
+    // [sq.array-index]
     index = load32(ring.ring.bytes, ring.arrayOffset + slot * 4);
     if (index >= ring.sqEntries) {
       // [sq.dropped-counts]
@@ -67,6 +73,7 @@ function getSqe(m: Machine): Sqe | undefined {
     }
   }
   const { buffer, byteOffset, length } = ring.sqes.bytes;
+  // [sq.entry-reusable]
   return decodeSqe(new DataView(buffer, byteOffset, length), index * ring.sqeSize);
 }
 
@@ -77,6 +84,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
   r.flags = sqe.flags;
   // [sq.user-data]
   r.userData = sqe.userData;
+  // [sq.stable-arguments]
   r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags };
   const op = OPS[sqe.opcode];
   // [submit.invalid-opcode] [submit.invalid-flags]
@@ -85,6 +93,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
     return -EINVAL;
   }
   if ((sqe.flags & ~VALID_FLAGS) !== 0) return -EINVAL;
+  // [submit.buffer-select-unsupported]
   if ((sqe.flags & IOSQE_BUFFER_SELECT) !== 0 && !op.bufferSelect) return -EOPNOTSUPP;
   if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) !== 0) ring.drainDisabled = true;
   if ((sqe.flags & IOSQE_IO_DRAIN) !== 0) {
@@ -109,6 +118,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
 /** io_submit_sqe: true where the request failed and nothing follows it in its chain. */
 function submitSqe(m: Machine, sqe: Sqe): boolean {
   const ring = m.ring;
+  // [sq.no-in-flight-limit] [submit.one-cqe-each]
   const r = m.newRequest();
   const error = initRequest(m, r, sqe);
   if (error !== 0) return failInit(m, r, error);
@@ -127,6 +137,7 @@ function submitSqe(m: Machine, sqe: Sqe): boolean {
     ring.linkHead = r.id;
     ring.linkLast = r.id;
     r.state = "linked";
+  // [worker.async-flag]
   } else if ((r.flags & REQ.FORCE_ASYNC) !== 0) {
     queueFallback(m, r);
   } else {

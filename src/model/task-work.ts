@@ -208,6 +208,7 @@ function runOne(m: Machine, r: Request): void {
     case "submit":
       return submitFromTaskWork(m, r);
     case "cancel":
+      // [link.cancelled-member-severs] [cancel.target-ecanceled]
       return failDeferred(m, r, r.res);
     case "complete":
       return completeDeferred(m, r);

@@ -20,14 +20,20 @@ const CLOCKS = IORING_TIMEOUT_BOOTTIME | IORING_TIMEOUT_REALTIME;
 /** get_timespec64: nanoseconds, or -errno. [timeout.timespec-negative] tv_nsec past a second is accepted. */
 export function readTimespec(m: Machine, addr: bigint): bigint | number {
   const bytes = m.memory.read(addr, KERNEL_TIMESPEC.size);
+  // [timeout.bad-pointer]
+  // [timeout.bad-pointer]
   if (bytes === undefined) return -EFAULT;
   const seconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_sec));
   const nanoseconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_nsec));
   if (seconds < 0n || nanoseconds < 0n) return -EINVAL;
+  // [timeout.nanoseconds-carry]
+  // [timeout.nanoseconds-carry]
   return seconds * 1_000_000_000n + nanoseconds;
 }
 
+/** io_is_timeout_noseq: only its time ends it. [timeout.pure-timer] */
 const countsNothing = (r: Request): boolean =>
+  // [timeout.pure-timer]
   r.timeoutOff === 0 || (r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0;
 
 function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
@@ -39,7 +45,7 @@ function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
   r.backlogSince = m.stepBacklog ?? m.ring.backlogged;
 }
 
-/** The completions that count: those posted, without the timeouts among them. */
+/** The completions that count: those posted, without the timeouts among them. [timeout.timeouts-not-counted] */
 export const sequence = (m: Machine): number => (m.ring.cachedCqTail - m.ring.cqTimeouts) >>> 0;
 
 /**
@@ -116,6 +122,8 @@ export function flushTimeouts(m: Machine): void {
 export function expireTimer(m: Machine, r: Request): void {
   unlist(m, r);
   m.ring.cqTimeouts = (m.ring.cqTimeouts + 1) >>> 0;
+  // [timeout.etime-success]
+  // [timeout.etime-success]
   if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);
   r.res = -ETIME;
   addTaskWork(m, r, "timeout");
@@ -125,6 +133,7 @@ export function expireTimer(m: Machine, r: Request): void {
 export function timeoutTaskWork(m: Machine, r: Request): void {
   if ((r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0) {
     const goesOn = r.timeoutOff === 0 || (r.repeats !== 0 && --r.repeats !== 0);
+    // [multishot.more-flag] the last one, below, is without
     if (goesOn && postMore(m, r, -ETIME, IORING_CQE_F_MORE)) {
       const list = m.ring.timeouts;
       m.ring.timeouts = [...list, r.id];
@@ -149,6 +158,8 @@ export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): num
     if (!matches(r)) continue;
     if (isFiring(m, r)) return -EALREADY;
     unlist(m, r);
+    // [timeout.cancelled-ecanceled]
+    // [timeout.cancelled-ecanceled]
     r.res = -ECANCELED;
     addTaskWork(m, r, "cancel");
     return 0;
@@ -158,9 +169,13 @@ export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): num
 
 export const timeout: Operation = {
   prepare(m, r, sqe) {
+    // [timeout.len-one]
+    // [timeout.len-one]
     if (sqe.bufIndex !== 0 || sqe.len !== 1 || sqe.spliceFdIn !== 0) return -EINVAL;
     const flags = sqe.opFlags;
     const known = IORING_TIMEOUT_ABS | CLOCKS | IORING_TIMEOUT_ETIME_SUCCESS | IORING_TIMEOUT_MULTISHOT;
+    // [timeout.flags-checked]
+    // [timeout.flags-checked]
     if ((flags & ~known) !== 0) return -EINVAL;
     if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
     if ((~flags & (IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS)) === 0) return -EINVAL;
@@ -198,6 +213,8 @@ export const timeoutRemove: Operation = {
     // Of link timeouts, which this part of the model has not, none can be found; the flag alone removes.
     if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) result = -ENOENT;
     else if (updates) result = updateTimeout(m, addr, ns ?? 0n, opFlags);
+    // [timeout.remove-only-timeouts]
+    // [timeout.remove-only-timeouts]
     else result = cancelTimeout(m, (t) => t.userData === addr);
     // [timeout.remove-results]
     r.res = result;

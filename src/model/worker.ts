@@ -110,6 +110,7 @@ export function startWork(m: Machine, r: Request): void {
     return failWork(m, r, -ECANCELED);
   if (!assignFile(m, r)) return failWork(m, r, -EBADF);
   const op = OPS[r.opcode];
+  // [worker.polls-first]
   const polls = (r.flags & REQ.FORCE_ASYNC) !== 0 && op !== undefined && (op.pollin || op.pollout) &&
     m.world.pollQueues(r.file).length > 0;
   const issued = issue(m, r, { nonblock: polls, worker: true });
@@ -154,6 +155,7 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
 /** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. [worker.release-late] */
 function failWork(m: Machine, r: Request, res: number): void {
   r.res = res;
+  // [worker.failure-task-work]
   addTaskWork(m, r, "cancel");
   if (r.workCancelled) releaseWork(m, r);
   else r.held = true;

@@ -229,6 +229,7 @@ export class World {
       case "directory":
         return to.size === 0 ? 0 : -EISDIR;
       case "ring":
+        // [setup.ring-fd-unreadable]
         return -EINVAL;
     }
   }

@@ -139,6 +139,7 @@ export function applyEnter(m: Machine, event: EnterEvent): void {
   try {
     result = enter(m, { toSubmit: event.toSubmit, minComplete: event.minComplete, flags: event.flags, arg: event.arg });
   } catch (error) {
+    // [liveness.blocks]
     if (error instanceof WouldBlockForever) return differ();
     throw error;
   }
