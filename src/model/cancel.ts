@@ -71,13 +71,11 @@ function fateOf(m: Machine, r: Request): Fate {
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
-  // [cancel.unstarted-not-found]
   // [cancel.unstarted-not-found] [cancel.not-itself] only what the workers have, not what waits or what the thread runs
   const found = asListed(working(m).filter((r) => !r.posted && matches(r, wanted)));
   const running: Request[] = [];
   let cancelled = 0;
   for (const r of found) {
-    // [cancel.not-itself]
     const fate = r === wanted.self ? "running" : fateOf(m, r);
     if (fate === "taken along") continue;
     if (fate === "running") {
@@ -106,7 +104,6 @@ function cancelWaiting(m: Machine, wanted: Wanted): number {
     return 0;
   }
   // [cancel.fd-skips-timeouts]
-  // [cancel.fd-skips-timeouts]
   if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
   return cancelTimeout(m, (r) => matches(r, wanted));
 }
@@ -127,7 +124,6 @@ function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: ()
     }
     if (result === -ENOENT) break;
     // [cancel.first-only]
-    // [cancel.first-only]
     if (!all) return result;
     count++;
     if (m.inCall) m.scheduler.before(m, touched);
@@ -135,8 +131,13 @@ function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: ()
   const again = cancelWork(m, wanted);
   if (all) return again === "not found" ? count : count + 1;
   // [cancel.not-found]
-  // [cancel.not-found]
   return again === "cancelled" ? 0 : again === "running" ? -EALREADY : -ENOENT;
+}
+
+/** io_try_cancel by user_data: 0, or -errno. */
+export function tryCancel(m: Machine, userData: bigint): number {
+  const wanted: Wanted = { flags: 0, userData, file: 0, opcode: 0, seq: ++m.ring.cancelSeq, self: undefined, resumed: false };
+  return cancelWork(m, wanted) === "cancelled" ? 0 : cancelWaiting(m, wanted);
 }
 
 export const asyncCancel: Operation = {
@@ -160,7 +161,6 @@ export const asyncCancel: Operation = {
       // [cancel.bad-fd]
       if (r.file === 0) {
         setFail(r);
-        // [cancel.bad-fd]
         r.res = -EBADF;
         return "complete";
       }

@@ -6,7 +6,7 @@ import { CQE } from "../spec/codec.gen.ts";
 import { queueDeferred } from "./drain.ts";
 import { signalEventfd } from "./eventfd.ts";
 import { queueNext } from "./link.ts";
-import type { Cqe, Machine } from "./machine.ts";
+import type { Backlogged, Cqe, Machine } from "./machine.ts";
 import { load32, store32, store64, writable } from "./memory.ts";
 import { REQ, type Request } from "./request.ts";
 import { releaseFile } from "./task-work.ts";
@@ -55,13 +55,13 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
 /** Writes a CQE to a slot; the kernel's tail moves by one. */
 function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
   const ring = m.ring;
-  // [cq.free-running]
   const at = CQES + slot * ring.cqeSize;
   const bytes = writable(ring.ring);
   store64(bytes, at + CQE.user_data, cqe.userData);
   // [submit.result-in-cqe]
   store32(bytes, at + CQE.res, cqe.res);
   store32(bytes, at + CQE.flags, cqe.flags);
+  // [cq.free-running]
   ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
   return at;
 }
@@ -88,8 +88,11 @@ function fillCqe(m: Machine, cqe: Cqe, flushing = false): boolean {
 
 /** [overflow.backlog] [overflow.flag] */
 function addOverflow(m: Machine, r: Request): void {
+  overflows(m, { ...cqeOf(r), group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) });
+}
+
+function overflows(m: Machine, cqe: Backlogged): void {
   const ring = m.ring;
-  const cqe = { ...cqeOf(r), group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) };
   ring.backlogged++;
   if (!hasBacklog(m)) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   // [overflow.counter-only-drops]
@@ -174,6 +177,20 @@ export function postMore(m: Machine, r: Request, res: number, flags: number): bo
   return posted;
 }
 
+/** io_add_aux_cqe: a CQE of no request of this ring, in its task work. */
+export function postInTaskWork(m: Machine, cqe: Cqe): void {
+  m.scheduler.beforePost(m, cqe);
+  if (!fillCqe(m, cqe)) overflows(m, { ...cqe, group: 0 });
+  m.ring.cqFlush = true;
+}
+
+/** io_post_aux_cqe: the same, at once, and published. */
+export function postAside(m: Machine, cqe: Cqe): void {
+  m.scheduler.beforePost(m, cqe);
+  if (!fillCqe(m, cqe)) overflows(m, { ...cqe, group: 0 });
+  commitCq(m);
+}
+
 /** io_submit_flush_completions: nothing to do where nothing completed. */
 export function flushCompletions(m: Machine, splits = false): void {
   if (m.ring.completing.length > 0 || m.ring.cqFlush) flushNow(m, splits);
@@ -194,6 +211,7 @@ function flushNow(m: Machine, splits = false): void {
     ring.posting = batch.slice(at);
     if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
     first = false;
+    // [submit.one-cqe-each]
     if (!fillCqe(m, cqeOf(r))) addOverflow(m, r);
   }
   ring.splitting = false;
@@ -205,7 +223,6 @@ function flushNow(m: Machine, splits = false): void {
     if (r.sinceNs < since) since = r.sinceNs;
     freeRequest(m, r);
   }
-  // [drain.undrained-chains]
   if (ring.drainActive) m.since(since, () => queueDeferred(m));
   ring.cqFlush = false;
 }
@@ -215,11 +232,12 @@ function freeRequest(m: Machine, r: Request): void {
   if (r.held && !heldOn(m, r)) r.refs--;
   r.held = false;
   if (r.refs > 0 && --r.refs > 0) {
-    r.state = "effected";
+    r.state = r.refs > r.timerRefs ? "effected" : "kept";
     r.posted = true;
     r.flags |= REQ.CQE_SKIP;
     return;
   }
+  // [link.chain-order] its own was posted, the successor's comes after
   if ((r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0) m.since(r.sinceNs, () => queueNext(m, r));
   r.state = "done";
   if (r.file !== 0) releaseFile(m, r.file);

@@ -58,7 +58,7 @@ function enterRing(m: Machine, call: EnterCall): number {
   let submitted = 0;
   if (toSubmit !== 0) {
     submitted = submitSqes(m, toSubmit);
-    // [enter.short-submit-returns] nothing else happens [taskrun.defer-short-submit]
+    // [enter.short-submit-returns] [taskrun.defer-short-submit] nothing else happens
     if (submitted !== toSubmit) return submitted;
   }
   // [enter.no-wait-without-getevents]

@@ -46,7 +46,6 @@ export const openat: Operation = {
     else if (m.world.inode(m.world.file(dir).inode).kind !== "directory") res = -ENOTDIR;
     else res = m.world.open(dir, path, opFlags);
     // [openat.result-fd]
-    // [openat.result-fd]
     if (res > 0) {
       const fd = newDescriptor(m, res);
       r.res = fd ?? 0;
@@ -61,7 +60,6 @@ export const openat: Operation = {
 
 export const close: Operation = {
   prepare(_m, r, sqe) {
-    // [close.fields-zero]
     // [close.fields-zero]
     if (sqe.off !== 0n || sqe.addr !== 0n || sqe.len !== 0 || sqe.opFlags !== 0 || sqe.bufIndex !== 0) return -EINVAL;
     // [close.fixed-flag-refused]
@@ -85,7 +83,6 @@ export const close: Operation = {
       setFail(r);
       return "complete";
     }
-    // [close.keeps-pending]
     m.world.fds.delete(r.prepared.fd);
     m.world.guessed.delete(r.prepared.fd);
     // [close.keeps-pending] only the descriptor's reference goes

@@ -2,7 +2,7 @@
 // put in order. Names are of the world's objects; "*" touches everything.
 import {
   IORING_NOP_FILE, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
-  IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
+  IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_LINK_TIMEOUT, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
   IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE, IORING_OP_WRITEV,
 } from "../spec/constants.gen.ts";
 import { isFarOff } from "./descriptor.ts";
@@ -46,7 +46,8 @@ function userMemory(m: Machine, r: Request): string[] {
 }
 
 /** Operations whose objects depend on more than the descriptors: reckoned anew each time. */
-const BY_OTHERS: readonly number[] = [IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT_REMOVE, IORING_OP_OPENAT];
+const BY_OTHERS: readonly number[] = [
+  IORING_OP_LINK_TIMEOUT, IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT_REMOVE, IORING_OP_OPENAT];
 
 /** What a request touches: the objects of its operation, and itself and its chain, which a cancel may look for. */
 export function footprint(m: Machine, r: Request): Footprint {
@@ -95,11 +96,19 @@ function operationObjects(m: Machine, r: Request): Footprint {
       return { reads: fd, writes: fileObjects(m, r) };
     case IORING_OP_CLOSE:
       return { reads: [], writes: [...descriptorObjects(m, r.prepared.fd), ...fileObjects(m, r), ...dropped(m, r)] };
+    case IORING_OP_LINK_TIMEOUT:
+      return timed(m, r);
     case IORING_OP_OPENAT:
       return { reads: fd, writes: ["directory", "new descriptor", ...filesByName(m, r)] };
     default:
       return targets(m, r);
   }
+}
+
+/** A timer behind a request cancels that. */
+function timed(m: Machine, r: Request): Footprint {
+  const head = m.requests.get(r.head === 0 ? r.cancels : r.head);
+  return head === undefined ? NOTHING : { reads: [], writes: [`ud:${head.userData}`, ...fileObjects(m, head)] };
 }
 
 /** What a worker closed and has yet to let go of. */

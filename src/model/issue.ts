@@ -5,6 +5,7 @@ import { OPS } from "../spec/ops.gen.ts";
 import { completeDeferred, failDeferred } from "./completion.ts";
 import { take } from "./descriptor.ts";
 import { footprint } from "./footprint.ts";
+import { armLinkTimer, takeLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import { operation, type Issued, type IssueHow } from "./operation.ts";
 import { armInternalPoll, retriesAtOnce } from "./poll.ts";
@@ -22,15 +23,16 @@ export function assignFile(m: Machine, r: Request): boolean {
 
 export function issue(m: Machine, r: Request, how: IssueHow): Issued {
   // [issue.bad-fd]
-  // [issue.bad-fd]
   if (!assignFile(m, r)) return -EBADF;
-  return operation(r.opcode, OPS[r.opcode]?.name ?? "?").issue(m, r, how);
+  const timer = takeLinkTimer(m, r);
+  const issued = operation(r.opcode, OPS[r.opcode]?.name ?? "?").issue(m, r, how);
+  if (timer !== undefined) armLinkTimer(m, timer);
+  return issued;
 }
 
 /** io_queue_sqe: by the application's thread, without blocking. [issue.inline-first] */
 export function queueSqe(m: Machine, r: Request): void {
   if (!retriesAtOnce(r)) m.scheduler.before(m, () => footprint(m, r));
-  // [issue.inline-first]
   const issued = issue(m, r, { nonblock: true, worker: false });
   if (issued === "complete") completeDeferred(m, r);
   else if (typeof issued === "number") queueAsync(m, r, issued);
@@ -38,7 +40,6 @@ export function queueSqe(m: Machine, r: Request): void {
 
 /** io_queue_async: a failure completes; what would block polls, or goes to a worker. */
 function queueAsync(m: Machine, r: Request, error: number): void {
-  // [rw.nowait-eagain]
   // [rw.nowait-eagain]
   if (error !== -EAGAIN || (r.flags & REQ.NOWAIT) !== 0) return failDeferred(m, r, error);
   // [rw.nonblock-still-waits]

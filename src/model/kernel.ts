@@ -84,7 +84,6 @@ class ModelRing implements Ring {
     return this.open().ring.bytes;
   }
 
-  /** [mapping.sqes-apart] */
   get sqes(): Uint8Array {
     return this.open().sqes.bytes;
   }
@@ -253,6 +252,7 @@ class ModelKernel implements Kernel {
     machine.ring = newRing(sizes, params.flags ?? 0, this.counters);
     this.shared.machines.push(machine);
     const inode = world.addInode((id) => ({ kind: "ring", id }));
+    machine.ringInode = inode.id;
     const fd = world.freeFd(3);
     world.fds.set(fd, world.addFile(inode.id, 2).id);
     const ring = new ModelRing(this.shared, machine, filledParams(profile, sizes, params), fd);

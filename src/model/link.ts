@@ -2,6 +2,7 @@
 // (io_req_find_next) and io_uring/timeout.c (io_disarm_next, io_fail_links).
 import { ECANCELED } from "../spec/constants.gen.ts";
 import { completeDeferred } from "./completion.ts";
+import { disarmLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
@@ -25,7 +26,6 @@ function failLinks(m: Machine, r: Request): void {
   for (const next of chain(m, first)) {
     if (silent) next.flags |= REQ.CQE_SKIP;
     // [skip.failed-other-speaks]
-    // [skip.failed-other-speaks]
     else next.flags &= ~REQ.CQE_SKIP;
   }
   r.link = 0;
@@ -45,7 +45,7 @@ export function runFailLinks(m: Machine, first: Request): void {
 
 /** The successor that may run now, taken off the chain; undefined where there is none or the chain broke. */
 export function findNext(m: Machine, r: Request): Request | undefined {
-  // [hardlink.per-member] [skip.hardlink-goes-on]
+  disarmLinkTimer(m, r);
   // [hardlink.per-member] [skip.hardlink-goes-on]
   if ((r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0) failLinks(m, r);
   const next = r.link;
@@ -53,7 +53,7 @@ export function findNext(m: Machine, r: Request): Request | undefined {
   return next === 0 ? undefined : m.request(next);
 }
 
-/** [link.in-sequence] [link.successor-after-batch] The successor is task work: it is never run inside the batch. */
+/** [link.successor-after-batch] The successor is task work: it is never run inside the batch. */
 export function queueNext(m: Machine, r: Request): void {
   const next = findNext(m, r);
   // [link.in-sequence] [taskrun.defer-inline]

@@ -108,6 +108,7 @@ export class RingState {
   /** Requests allocated and not freed (nr_req_allocated less the cache). */
   allocated = 0;
   timeouts: readonly number[] = [];
+  linkTimeouts: readonly number[] = [];
   cqTimeouts = 0;
   lastTimeoutFlush = 0;
   offTimeoutUsed = false;
@@ -169,6 +170,7 @@ export class RingState {
     copy.deferred = this.deferred;
     copy.allocated = this.allocated;
     copy.timeouts = this.timeouts;
+    copy.linkTimeouts = this.linkTimeouts;
     copy.cqTimeouts = this.cqTimeouts;
     copy.lastTimeoutFlush = this.lastTimeoutFlush;
     copy.offTimeoutUsed = this.offTimeoutUsed;
@@ -192,7 +194,7 @@ export class RingState {
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}`;
   }
 }
 
@@ -218,6 +220,8 @@ export class Machine {
   /** Machines in the same world: a wake-up reaches the requests of all of them. */
   readonly peers: readonly Machine[];
   private state: RingState | undefined;
+  /** The inode of the ring's file. */
+  ringInode = 0;
   readonly requests = new Map<number, Request>();
   /** tctx->task_list, oldest first. */
   taskList: number[] = [];
@@ -273,6 +277,7 @@ export class Machine {
     });
     if (this.state !== undefined) copy.state = this.state.fork();
     for (const [id, request] of this.requests) copy.requests.set(id, request.fork());
+    copy.ringInode = this.ringInode;
     copy.taskList = [...this.taskList];
     copy.running = this.running;
     copy.unqueued = this.unqueued;

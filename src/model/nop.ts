@@ -23,14 +23,11 @@ export const nop: Operation = {
       if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
     }
     // [nop.zero] [nop.inject-result]
-    // [nop.zero] [nop.inject-result]
     r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
     return 0;
   },
   issue(m, r) {
-    // [nop.ignores-fields]
     const { opFlags, fd, off, addr } = r.prepared;
-    // [nop.file]
     // [nop.file]
     if ((opFlags & IORING_NOP_FILE) !== 0) {
       // [nop.fixed-file-either] either flag means a registered file, of which this part of the model has none
@@ -46,7 +43,6 @@ export const nop: Operation = {
     }
     // [nop.inject-negative-fails]
     if (r.res < 0) setFail(r);
-    // [nop.task-work]
     // [nop.task-work]
     if ((opFlags & IORING_NOP_TW) !== 0) {
       addTaskWork(m, r, "complete");
@@ -68,7 +64,6 @@ export const fsync: Operation = {
     return 0;
   },
   issue(m, r) {
-    // [fsync.unsupported-file]
     const kind = m.world.inode(m.world.file(r.file).inode).kind;
     // [fsync.unsupported-file] [fsync.failure-keeps-chain] the result is not marked as a failure
     r.res = kind === "file" || kind === "directory" ? 0 : -EINVAL;

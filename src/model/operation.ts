@@ -1,14 +1,16 @@
 // What an operation is to the machine: how its SQE is read, and what happens when it is issued.
 import { Unmodelled } from "../kernel.ts";
 import {
-  IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD,
+  IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_LINK_TIMEOUT, IORING_OP_MSG_RING, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD,
   IORING_OP_POLL_REMOVE, IORING_OP_READ, IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE,
   IORING_OP_WRITEV,
 } from "../spec/constants.gen.ts";
 import type { Sqe } from "../spec/codec.gen.ts";
 import { asyncCancel } from "./cancel.ts";
 import { close, openat } from "./file.ts";
+import { linkTimeout } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
+import { msgRing } from "./msg-ring.ts";
 import { fsync, nop } from "./nop.ts";
 import { pollAdd, pollRemove } from "./poll.ts";
 import type { Request } from "./request.ts";
@@ -48,6 +50,8 @@ function operations(): Map<number, Operation> {
     OPERATIONS.set(IORING_OP_CLOSE, close);
     OPERATIONS.set(IORING_OP_READ, read);
     OPERATIONS.set(IORING_OP_WRITE, write);
+    OPERATIONS.set(IORING_OP_LINK_TIMEOUT, linkTimeout);
+    OPERATIONS.set(IORING_OP_MSG_RING, msgRing);
   }
   return OPERATIONS;
 }

@@ -26,7 +26,6 @@ type Armed = { readonly is: "armed" } | { readonly is: "ready"; readonly mask: n
 /** __io_arm_poll_handler */
 function arm(m: Machine, r: Request, events: number, onWorker: boolean): Armed {
   // [poll.errors-always]
-  // [poll.errors-always]
   r.pollEvents = events | UNMASK;
   r.pollRefs = onWorker ? 1 : 0;
   r.pollCancelled = false;
@@ -34,7 +33,6 @@ function arm(m: Machine, r: Request, events: number, onWorker: boolean): Armed {
   const exclusive = (events & EPOLLEXCLUSIVE) !== 0;
   for (const queue of queues) m.world.addWaiter(queue, { request: r.id, exclusive });
   r.pollQueues = queues;
-  // [poll.level-at-submit]
   // [poll.level-at-submit] what is there already is enough
   const mask = m.world.pollMask(r.file) & r.pollEvents;
   const edge = (events & EPOLLET) !== 0;
@@ -97,7 +95,6 @@ function checkEvents(m: Machine, r: Request): Checked {
     } else {
       if ((r.pollEvents & EPOLLONESHOT) !== 0) return "done";
       const mask = r.res & r.pollEvents & POLL_BITS;
-      // [multishot.more-flag]
       // [multishot.more-flag] where it finds no room the request ends, and its last CQE is without
       if (!postMore(m, r, mask, IORING_CQE_F_MORE)) {
         r.res = mask;
@@ -120,7 +117,6 @@ export function pollTaskWork(m: Machine, r: Request): void {
   // [cancel.target-ecanceled]
   if (checked === "cancelled") return failDeferred(m, r, -ECANCELED);
   if (checked === "again" || (checked === "done" && r.opcode !== IORING_OP_POLL_ADD)) return submitFromTaskWork(m, r);
-  // [poll.one-shot]
   if (checked === "done") r.res = r.res & r.pollEvents & POLL_BITS;
   completeDeferred(m, r);
 }
@@ -211,7 +207,6 @@ export const pollRemove: Operation = {
     target.hashSeq = 0;
     const issued = updatePoll(m, target, len, off, opFlags);
     if (issued !== "skip") {
-      // [poll.removed-ecanceled]
       // [poll.removed-ecanceled]
       if (issued !== "complete") target.res = -ECANCELED;
       if (target.res < 0) setFail(target);

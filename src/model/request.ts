@@ -37,10 +37,12 @@ export type RequestState =
   | "effected"
   /** In the list of completions that the next flush posts. */
   | "completing"
-  | "done";
+  | "done"
+  /** It ended, and a timer that fired still holds it. */
+  | "kept";
 
 /** What task work does with a request when it runs (io_task_work.func). */
-export type TaskWork = "submit" | "cancel" | "complete" | "free" | "poll" | "fail-links" | "timeout";
+export type TaskWork = "submit" | "cancel" | "complete" | "free" | "poll" | "fail-links" | "timeout" | "link-timeout" | "message";
 
 /** What preparation read from the SQE; read once, so that a later change of the SQE is not seen. */
 export interface Prepared {
@@ -49,9 +51,12 @@ export interface Prepared {
   readonly len: number;
   readonly off: bigint;
   readonly opFlags: number;
+  // [sq.stable-arguments] what the SQE points to, copied
   /** READV, WRITEV: the imported iovec. READ, WRITE: the one buffer. */
   readonly iov?: readonly { readonly addr: bigint; readonly len: number }[];
   readonly path?: string;
+  /** MSG_RING: command, source and target slot, or the flags to pass. */
+  readonly message?: { readonly command: number; readonly source: number; readonly target: number };
   /** TIMEOUT and update: the time in nanoseconds, relative or absolute. */
   readonly ns?: bigint;
 }
@@ -111,6 +116,16 @@ export class Request {
   repeats = 0;
   /** Earliest moment at which the timer may fire. */
   earliestNs = 0n;
+
+  // Link timeouts: of the request that is timed, and of the timer.
+  /** "arms": the timer behind it starts when it is issued; "armed": it has. */
+  linkTimer: "none" | "arms" | "armed" = "none";
+  /** References that timers have which fired and did not run yet. */
+  timerRefs = 0;
+  /** The request that the timer is for, 0: it ended, or the timer fired. */
+  head = 0;
+  /** The request that a timer that fired is about to cancel. */
+  cancels = 0;
 
   // Worker.
   /** Order of arrival at io-wq. */
@@ -192,6 +207,10 @@ export class Request {
     copy.workSeq = this.workSeq;
     copy.big = this.big;
     copy.dropping = this.dropping;
+    copy.linkTimer = this.linkTimer;
+    copy.timerRefs = this.timerRefs;
+    copy.head = this.head;
+    copy.cancels = this.cancels;
     copy.workHash = this.workHash;
     copy.unbound = this.unbound;
     copy.workCancelled = this.workCancelled;
@@ -215,6 +234,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}`;
   }
 }

@@ -5,7 +5,7 @@ import {
 } from "../spec/constants.gen.ts";
 import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
-import { setFail } from "./completion.ts";
+import { cqVisible, setFail } from "./completion.ts";
 import type { Machine } from "./machine.ts";
 import { load64 } from "./memory.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
@@ -23,12 +23,14 @@ const IOVEC_MAX = 1024;
 const RW_MAX = 0x7fff_f000;
 const USER_END = 0x7fff_ffff_f000n;
 const SUPPORTED_FLAGS = 0x1ff;
+const OFFSET_MAX = 0x7fff_ffff_ffff_ffffn;
+/** Larger files are not modelled: their bytes are kept. */
+const FILE_MAX = 2 ** 28;
 const CURRENT_POSITION = 0xffff_ffff_ffff_ffffn;
 
 /** access_ok: is the range below the kernel's half? Whether it is mapped shows only when it is used. */
 const accessible = (addr: bigint, len: number): boolean => addr + BigInt(len) <= USER_END;
 
-/** [rw.bad-vector] */
 function importIovec(m: Machine, addr: bigint, count: number): readonly Iovec[] | number {
   // [rw.bad-vector]
   if (count > IOVEC_MAX) return -EINVAL;
@@ -84,7 +86,6 @@ function buffers(m: Machine, iov: readonly Iovec[]): UserBuffers {
 
 function prepare(m: Machine, r: Request, sqe: Sqe): number {
   // [rw.priority-checked]
-  // [rw.priority-checked]
   const priority = checkPriority(sqe.ioprio);
   if (priority !== 0) return priority;
   if ((r.flags & REQ.BUFFER_SELECT) !== 0) {
@@ -128,19 +129,24 @@ function checkPriority(ioprio: number): number {
 function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number {
   const file = m.world.file(r.file);
   // [rw.wrong-mode]
-  // [rw.wrong-mode]
   if (!(writes ? file.write : file.read)) return -EBADF;
+  if (m.world.inode(file.inode).kind === "ring" && !isReadyRing(m, file.inode)) throw new Unmodelled("reading or writing a ring that has no completions");
   const flags = r.prepared.opFlags;
-  // [rw.unknown-flags]
   // [rw.unknown-flags]
   if ((flags & ~SUPPORTED_FLAGS) !== 0) return -EOPNOTSUPP;
   if ((flags & ~RWF_NOWAIT) !== 0) throw new Unmodelled(`rw_flags 0x${flags.toString(16)}`);
   if ((flags & RWF_NOWAIT) !== 0) {
     if (isRegular(m, r)) throw new Unmodelled("RWF_NOWAIT on a regular file");
-    // [worker.nowait-ignored] [rw.nonblock-still-waits] O_NONBLOCK alone does not count
+    // [worker.nowait-ignored]
     if (how.nonblock || !how.worker) r.flags |= REQ.NOWAIT;
   }
   return 0;
+}
+
+/** A ring with completions can be polled as readable; what is read then fails. */
+function isReadyRing(m: Machine, inode: number): boolean {
+  const ring = [m, ...m.peers].find((other) => other.ringInode === inode);
+  return ring !== undefined && cqVisible(ring) > 0;
 }
 
 const isRegular = (m: Machine, r: Request): boolean => {
@@ -151,18 +157,17 @@ const isRegular = (m: Machine, r: Request): boolean => {
 const isDirectory = (m: Machine, r: Request): boolean => m.world.inode(m.world.file(r.file).inode).kind === "directory";
 
 /** Where the transfer is, undefined: at the file's own position. [rw.current-position] */
-function position(r: Request): number | undefined | "negative" {
-  // [rw.current-position]
+function position(r: Request): number | undefined | "refused" {
   if (r.prepared.off === CURRENT_POSITION) return undefined;
   const off = BigInt.asIntN(64, r.prepared.off);
-  return off < 0n ? "negative" : Number(off);
+  // [rw.offset-overflows] rw_verify_area
+  const size = (r.prepared.iov ?? []).reduce((sum, v) => sum + v.len, 0);
+  return off < 0n || off + BigInt(size) > OFFSET_MAX ? "refused" : Number(off);
 }
 
 /** Marks a short or failed transfer, which breaks the chain. [link.short-transfer-severs] [link.zero-length-ok] */
 function finish(r: Request, asked: number, res: number): Issued {
-  // [link.zero-length-ok]
   if (res !== asked) setFail(r);
-  // [rw.result-count]
   r.res = res;
   return "complete";
 }
@@ -176,7 +181,7 @@ function issueRead(m: Machine, r: Request, how: IssueHow): Issued {
   // [rw.read-inline] does the file system answer without blocking?
   if (how.nonblock && isRegular(m, r) && !completesInline(m, "read")) return -EAGAIN;
   const pos = position(r);
-  if (pos === "negative") return -EINVAL;
+  if (pos === "refused") return -EINVAL;
   const into = buffers(m, r.prepared.iov ?? []);
   // [rw.result-count]
   const res = atPosition(m, r, pos, how, (at) => m.world.read(r.file, into, at, wakeQueue(m)));
@@ -190,10 +195,10 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   // [rw.write-worker] a buffered write of a regular file goes to a worker
   if (how.nonblock && isRegular(m, r) && !completesInline(m, "write")) return -EAGAIN;
   const pos = position(r);
-  if (pos === "negative") return -EINVAL;
+  if (pos === "refused") return -EINVAL;
   const from = buffers(m, r.prepared.iov ?? []);
   const inode = m.world.inode(m.world.file(r.file).inode);
-  // [rw.plain-write-not-inline]
+  if (inode.kind === "file" && (pos ?? m.world.file(r.file).pos) + from.size > FILE_MAX) throw new Unmodelled(`a write beyond ${FILE_MAX} bytes`);
   // [rw.plain-write-not-inline] eventfd has no ->write_iter: a caller that must not block is refused even where there is room
   if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;

@@ -101,8 +101,8 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
   const noArray = (flags & IORING_SETUP_NO_SQARRAY) !== 0;
   return {
     ...sizes,
-    flags,
     // [setup.flags-echoed]
+    flags,
     sqThreadCpu: params.sqThreadCpu ?? 0,
     sqThreadIdle: params.sqThreadIdle ?? 0,
     features: profile.features,
@@ -132,7 +132,6 @@ export function ringBytes(sizes: Sizes, flags: number): number {
 
 /** A fresh ring: every counter 0, or near a wrap where a test says so. [setup.starts-zero] */
 export function newRing(sizes: Sizes, flags: number, counters: number): RingState {
-  // [mapping.single-mmap]
   const ring = segment(0n, new Uint8Array(ringBytes(sizes, flags)));
   const sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
   // [mapping.sqes-apart]

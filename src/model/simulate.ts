@@ -99,7 +99,7 @@ export class Simulation implements Scheduler {
 /** When the next timer fires, if any is armed. */
 export function nextTimer(m: Machine): bigint | undefined {
   let next: bigint | undefined;
-  for (const id of m.ring.timeouts) {
+  for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
     const { earliestNs } = m.request(id);
     if (next === undefined || earliestNs < next) next = earliestNs;
   }

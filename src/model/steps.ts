@@ -1,5 +1,7 @@
 // The steps that the kernel takes on its own, beside the application's thread: a worker's effect, a
 // worker's completion, late task work, a timer that fires. Whoever schedules the model takes them.
+import { IORING_OP_LINK_TIMEOUT } from "../spec/constants.gen.ts";
+import { expireLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
 import { runTaskWork } from "./task-work.ts";
@@ -34,7 +36,7 @@ export function enabled(m: Machine): Step[] {
 export function dueTimers(m: Machine): Request[] {
   const due: Request[] = [];
   if (!m.hasRing) return due;
-  for (const id of m.ring.timeouts) {
+  for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
     const r = m.request(id);
     if (r.earliestNs <= m.untilNs) due.push(r);
   }
@@ -45,6 +47,6 @@ export function dueTimers(m: Machine): Request[] {
 export function take(m: Machine, step: Step): void {
   if (step.kind === "task-work") return runTaskWork(m);
   const r = m.request(step.request);
-  if (step.kind === "expire") m.beside(r, r.earliestNs, () => expireTimer(m, r));
+  if (step.kind === "expire") m.beside(r, r.earliestNs, () => (r.opcode === IORING_OP_LINK_TIMEOUT ? expireLinkTimer(m, r) : expireTimer(m, r)));
   else m.beside(r, r.sinceNs, () => (step.kind === "effect" ? startWork(m, r) : finishWork(m, r)));
 }

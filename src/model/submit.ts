@@ -27,7 +27,7 @@ const LINKS = REQ.LINK | REQ.HARDLINK;
 export function submitSqes(m: Machine, toSubmit: number): number {
   const ring = m.ring;
   const tail = load32(ring.ring.bytes, WORD.sqTail);
-  // [sq.tail-clamped] a tail that lies submits at most the whole ring [sq.head-app-store-ignored]
+  // [sq.head-app-store-ignored] [sq.tail-clamped] a tail that lies submits at most the whole ring
   const published = Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
   // [overflow.submit-allowed]
   const entries = Math.min(toSubmit >>> 0, published);
@@ -84,7 +84,6 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
   r.flags = sqe.flags;
   // [sq.user-data]
   r.userData = sqe.userData;
-  // [sq.stable-arguments]
   r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags };
   const op = OPS[sqe.opcode];
   // [submit.invalid-opcode] [submit.invalid-flags]
@@ -118,7 +117,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
 /** io_submit_sqe: true where the request failed and nothing follows it in its chain. */
 function submitSqe(m: Machine, sqe: Sqe): boolean {
   const ring = m.ring;
-  // [sq.no-in-flight-limit] [submit.one-cqe-each]
+  // [sq.no-in-flight-limit]
   const r = m.newRequest();
   const error = initRequest(m, r, sqe);
   if (error !== 0) return failInit(m, r, error);
@@ -137,8 +136,8 @@ function submitSqe(m: Machine, sqe: Sqe): boolean {
     ring.linkHead = r.id;
     ring.linkLast = r.id;
     r.state = "linked";
-  // [worker.async-flag]
   } else if ((r.flags & REQ.FORCE_ASYNC) !== 0) {
+    // [worker.async-flag]
     queueFallback(m, r);
   } else {
     queueSqe(m, r);
@@ -176,6 +175,7 @@ function queueFallback(m: Machine, r: Request): void {
     r.flags = (r.flags & ~REQ.HARDLINK) | REQ.LINK;
     failDeferred(m, r, r.res);
   } else if (m.ring.drainActive) {
+    // [drain.undrained-chains] only then does anything wait for others
     deferRequest(m, r);
   } else {
     queueWork(m, r);

@@ -2,10 +2,11 @@
 // waits, or is interrupted. Follows io_uring/io_uring.c (io_req_normal_work_add,
 // tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
 import { IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN } from "../spec/constants.gen.ts";
-import { clearSqFlag, completeDeferred, failDeferred, flushCompletions, setSqFlag } from "./completion.ts";
+import { clearSqFlag, completeDeferred, cqeOf, failDeferred, flushCompletions, postInTaskWork, setSqFlag } from "./completion.ts";
 import { signalEventfd } from "./eventfd.ts";
 import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
+import { linkTimeoutTaskWork } from "./link-timeout.ts";
 import { runFailLinks } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { pollTaskWork } from "./poll.ts";
@@ -222,5 +223,11 @@ function runOne(m: Machine, r: Request): void {
       return runFailLinks(m, r);
     case "timeout":
       return timeoutTaskWork(m, r);
+    case "link-timeout":
+      m.scheduler.before(m, () => footprint(m, r));
+      return linkTimeoutTaskWork(m, r);
+    case "message":
+      m.requests.delete(r.id);
+      return postInTaskWork(m, cqeOf(r));
   }
 }

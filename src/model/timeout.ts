@@ -6,9 +6,10 @@ import {
   IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_REALTIME,
   IORING_TIMEOUT_UPDATE,
 } from "../spec/constants.gen.ts";
-import { KERNEL_TIMESPEC } from "../spec/codec.gen.ts";
+import { KERNEL_TIMESPEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
 import { completeDeferred, postMore, setFail } from "./completion.ts";
+import { updateLinkTimeout } from "./link-timeout.ts";
 import { load64 } from "./memory.ts";
 import type { Machine } from "./machine.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
@@ -21,22 +22,19 @@ const CLOCKS = IORING_TIMEOUT_BOOTTIME | IORING_TIMEOUT_REALTIME;
 export function readTimespec(m: Machine, addr: bigint): bigint | number {
   const bytes = m.memory.read(addr, KERNEL_TIMESPEC.size);
   // [timeout.bad-pointer]
-  // [timeout.bad-pointer]
   if (bytes === undefined) return -EFAULT;
   const seconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_sec));
   const nanoseconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_nsec));
   if (seconds < 0n || nanoseconds < 0n) return -EINVAL;
-  // [timeout.nanoseconds-carry]
   // [timeout.nanoseconds-carry]
   return seconds * 1_000_000_000n + nanoseconds;
 }
 
 /** io_is_timeout_noseq: only its time ends it. [timeout.pure-timer] */
 const countsNothing = (r: Request): boolean =>
-  // [timeout.pure-timer]
   r.timeoutOff === 0 || (r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0;
 
-function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
+export function startTimer(m: Machine, r: Request, ns: bigint, flags: number): void {
   const absolute = (flags & IORING_TIMEOUT_ABS) !== 0;
   const earliest = absolute ? ns : m.nowNs + ns;
   // A time that has passed fires at once.
@@ -123,7 +121,6 @@ export function expireTimer(m: Machine, r: Request): void {
   unlist(m, r);
   m.ring.cqTimeouts = (m.ring.cqTimeouts + 1) >>> 0;
   // [timeout.etime-success]
-  // [timeout.etime-success]
   if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);
   r.res = -ETIME;
   addTaskWork(m, r, "timeout");
@@ -159,7 +156,6 @@ export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): num
     if (isFiring(m, r)) return -EALREADY;
     unlist(m, r);
     // [timeout.cancelled-ecanceled]
-    // [timeout.cancelled-ecanceled]
     r.res = -ECANCELED;
     addTaskWork(m, r, "cancel");
     return 0;
@@ -167,29 +163,30 @@ export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): num
   return -ENOENT;
 }
 
+/** __io_timeout_prep */
+export function prepareTimer(m: Machine, r: Request, sqe: Sqe): number {
+  // [timeout.len-one]
+  if (sqe.bufIndex !== 0 || sqe.len !== 1 || sqe.spliceFdIn !== 0) return -EINVAL;
+  const flags = sqe.opFlags;
+  const known = IORING_TIMEOUT_ABS | CLOCKS | IORING_TIMEOUT_ETIME_SUCCESS | IORING_TIMEOUT_MULTISHOT;
+  // [timeout.flags-checked]
+  if ((flags & ~known) !== 0) return -EINVAL;
+  if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
+  if ((~flags & (IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS)) === 0) return -EINVAL;
+  const off = Number(BigInt.asUintN(32, sqe.off));
+  r.timeoutOff = off;
+  if (off !== 0) m.ring.offTimeoutUsed = true;
+  r.repeats = (flags & IORING_TIMEOUT_MULTISHOT) !== 0 ? off : 0;
+  const ns = readTimespec(m, sqe.addr);
+  if (typeof ns === "number") return ns;
+  if ((flags & CLOCKS) !== 0 && (flags & IORING_TIMEOUT_ABS) !== 0)
+    throw new Unmodelled("TIMEOUT with an absolute time of a clock other than CLOCK_MONOTONIC");
+  r.prepared = { ...r.prepared, ns };
+  return 0;
+}
+
 export const timeout: Operation = {
-  prepare(m, r, sqe) {
-    // [timeout.len-one]
-    // [timeout.len-one]
-    if (sqe.bufIndex !== 0 || sqe.len !== 1 || sqe.spliceFdIn !== 0) return -EINVAL;
-    const flags = sqe.opFlags;
-    const known = IORING_TIMEOUT_ABS | CLOCKS | IORING_TIMEOUT_ETIME_SUCCESS | IORING_TIMEOUT_MULTISHOT;
-    // [timeout.flags-checked]
-    // [timeout.flags-checked]
-    if ((flags & ~known) !== 0) return -EINVAL;
-    if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
-    if ((~flags & (IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS)) === 0) return -EINVAL;
-    const off = Number(BigInt.asUintN(32, sqe.off));
-    r.timeoutOff = off;
-    if (off !== 0) m.ring.offTimeoutUsed = true;
-    r.repeats = (flags & IORING_TIMEOUT_MULTISHOT) !== 0 ? off : 0;
-    const ns = readTimespec(m, sqe.addr);
-    if (typeof ns === "number") return ns;
-    if ((flags & CLOCKS) !== 0 && (flags & IORING_TIMEOUT_ABS) !== 0)
-      throw new Unmodelled("TIMEOUT with an absolute time of a clock other than CLOCK_MONOTONIC");
-    r.prepared = { ...r.prepared, ns };
-    return 0;
-  },
+  prepare: prepareTimer,
   issue: issueTimeout,
 };
 
@@ -210,10 +207,9 @@ export const timeoutRemove: Operation = {
     const { addr, opFlags, ns } = r.prepared;
     let result: number;
     const updates = (opFlags & IORING_TIMEOUT_UPDATE) !== 0;
-    // Of link timeouts, which this part of the model has not, none can be found; the flag alone removes.
-    if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) result = -ENOENT;
+    // The flag of link timeouts alone removes, and not one of those.
+    if (updates && (opFlags & IORING_LINK_TIMEOUT_UPDATE) !== 0) result = updateLinkTimeout(m, addr, ns ?? 0n, opFlags);
     else if (updates) result = updateTimeout(m, addr, ns ?? 0n, opFlags);
-    // [timeout.remove-only-timeouts]
     // [timeout.remove-only-timeouts]
     else result = cancelTimeout(m, (t) => t.userData === addr);
     // [timeout.remove-results]

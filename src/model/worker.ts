@@ -145,6 +145,9 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
     if (issued === "again") throw new Error("model: only a cancel goes on later, and that does not poll");
     if (issued !== -EAGAIN) return failWork(m, r, issued);
   }
+  // [cancel.target-ecanceled]
+  // [rw.nonblock-fails-on-worker] it polled for a while, and a worker that may block is turned down
+  if (m.world.nonblocking(r.file)) return failWork(m, r, -EAGAIN);
   if (r.workInterrupted) return failWork(m, r, -EINTR);
   r.refs--;
   r.state = "queued";
@@ -188,7 +191,10 @@ export function finishWork(m: Machine, r: Request): void {
 
 /** io_wq_free_work: the worker's reference goes; where it was the last, the successor is run here. */
 function releaseWork(m: Machine, r: Request): void {
-  if (--r.refs > 0) return;
+  if (--r.refs > 0) {
+    if (r.refs === r.timerRefs) r.state = "kept";
+    return;
+  }
   const next = (r.flags & (REQ.LINK | REQ.HARDLINK)) !== 0 ? findNext(m, r) : undefined;
   r.state = "done";
   r.flags |= REQ.CQE_SKIP;

@@ -268,6 +268,7 @@ export class World {
       case "directory":
         return -EBADF;
       case "ring":
+        // [setup.ring-fd-unreadable]
         return -EINVAL;
     }
   }

@@ -33,6 +33,7 @@ export function applySetup(m: Machine, event: SetupEvent): void {
   if (!sameParams(filled, event.filled)) return differ();
   m.ring = newRing(sizes, event.params.flags ?? 0, event.counters ?? 0);
   const inode = m.world.addInode((id) => ({ kind: "ring", id }));
+  m.ringInode = inode.id;
   m.world.fds.set(event.result, m.world.addFile(inode.id, O_RDWR).id);
 }
 

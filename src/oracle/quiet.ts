@@ -17,7 +17,7 @@ export function isQuiet(m: Machine): boolean {
 
 /** Is anything under way beside the application's thread? */
 export function anythingMoves(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length > 0 || m.ring.backlogUnknown))) return true;
+  if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length + m.ring.linkTimeouts.length > 0 || m.ring.backlogUnknown))) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
 }
