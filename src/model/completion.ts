@@ -186,7 +186,7 @@ export function postInTaskWork(m: Machine, cqe: Cqe): void {
 
 /** io_post_aux_cqe: the same, at once, and published. */
 export function postAside(m: Machine, cqe: Cqe): void {
-  m.scheduler.beforePost(m, cqe);
+  if (m.inCall) m.scheduler.beforePost(m, cqe);
   if (!fillCqe(m, cqe)) overflows(m, { ...cqe, group: 0 });
   commitCq(m);
 }

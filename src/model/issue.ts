@@ -24,8 +24,10 @@ export function assignFile(m: Machine, r: Request): boolean {
 export function issue(m: Machine, r: Request, how: IssueHow): Issued {
   // [issue.bad-fd]
   if (!assignFile(m, r)) return -EBADF;
-  const timer = takeLinkTimer(m, r);
   const issued = operation(r.opcode, OPS[r.opcode]?.name ?? "?").issue(m, r, how);
+  // [link-timeout.worker-blocks] a worker that waits has not come back from issuing it
+  const waits = issued === -EAGAIN && how.worker && !how.nonblock && !m.world.nonblocking(r.file);
+  const timer = waits ? undefined : takeLinkTimer(m, r);
   if (timer !== undefined) armLinkTimer(m, timer);
   return issued;
 }

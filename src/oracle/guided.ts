@@ -14,7 +14,7 @@ import { dependent, likeness, tied } from "./dependence.ts";
 import { eligible } from "./backlog.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, racing } from "./quiet.ts";
-import { onlyFrees, relevant } from "./relevant.ts";
+import { mayPost, onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
 
 /** Steps that one window between two observations may take. */
@@ -182,7 +182,7 @@ export class Guided implements Scheduler {
   private inHand(m: Machine): boolean {
     const e = this.expected.upcoming();
     if (e === undefined) return false;
-    for (const r of m.requests.values()) if (r.userData === e.userData && r.state !== "done") return relevant(m, e, false).length > 0;
+    for (const r of m.requests.values()) if (mayPost(r, e.userData) && r.state !== "done") return relevant(m, e, false).length > 0;
     return false;
   }
 

@@ -3,6 +3,7 @@
 // so leaving one out here costs time, never a verdict.
 import { footprint } from "../model/footprint.ts";
 import type { Cqe, Footprint, Machine } from "../model/machine.ts";
+import { IORING_OP_MSG_RING } from "../spec/constants.gen.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { enabled, type Step } from "../model/steps.ts";
 
@@ -51,6 +52,10 @@ function posts(r: Request, seen: Cqe): boolean {
   return r.userData === seen.userData && (r.res === seen.res || (r.opened !== 0 && seen.res >= 0)) && !isSilent(r);
 }
 
+/** Can a CQE with this user_data be of its making? A message has one of its own. */
+export const mayPost = (r: Request, userData: bigint): boolean =>
+  r.userData === userData || (r.opcode === IORING_OP_MSG_RING && r.prepared.off === userData);
+
 const isSilent = (r: Request): boolean => (r.flags & REQ.CQE_SKIP) !== 0;
 
 /**
@@ -71,7 +76,7 @@ function leadingTo(m: Machine, seen: Cqe, transitive: boolean): ReadonlySet<numb
   for (const r of m.requests.values()) {
     if (r.state === "done") continue;
     const traced = { r, of: footprint(m, r) };
-    if (r.userData !== seen.userData) {
+    if (!mayPost(r, seen.userData)) {
       rest.push(traced);
       continue;
     }

@@ -11,7 +11,7 @@ export class Bookkeeping {
   private readonly requests = new Map<bigint, { readonly opcode: SqeSpec["opcode"]; readonly fd: number }>();
 
   submitted(spec: SqeSpec, fd: number): void {
-    if (spec.opcode === "TIMEOUT") this.timers = true;
+    if (spec.opcode === "TIMEOUT" || spec.opcode === "LINK_TIMEOUT") this.timers = true;
     this.requests.set(BigInt(spec.userData), { opcode: spec.opcode, fd });
   }
 

@@ -98,6 +98,7 @@ class Run {
     try {
       const ring = this.kernel.setup(spec.entries, params);
       this.ring = ring;
+      this.world.ring = ring.fd;
       const counters = new Uint32Array(ring.sqRing.buffer, ring.sqRing.byteOffset, WORDS)[ring.params.sqOff.tail >>> 2] ?? 0;
       const filled = { filled: ring.params, ...(counters === 0 ? {} : { counters }) };
       this.record({ event: "setup", from, to: this.kernel.nowNs(), entries: spec.entries, params, result: ring.fd, ...filled });

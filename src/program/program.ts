@@ -6,7 +6,7 @@ import { z } from "zod";
 /** The operations that programs are made of: those that the model executes. */
 export const PROGRAM_OPCODES = [
   "NOP", "READV", "WRITEV", "FSYNC", "POLL_ADD", "POLL_REMOVE", "TIMEOUT", "TIMEOUT_REMOVE", "ASYNC_CANCEL", "OPENAT",
-  "CLOSE", "READ", "WRITE",
+  "CLOSE", "READ", "WRITE", "LINK_TIMEOUT", "MSG_RING",
 ] as const;
 export type ProgramOpcode = (typeof PROGRAM_OPCODES)[number];
 
@@ -36,9 +36,9 @@ const count = z.int().min(0).max(63);
 /**
  * A descriptor by name: "f0" a file, "p0r" and "p0w" a pipe's ends, "e0" an eventfd, "dir" the
  * program's directory, "closed" a number that was closed, "none" -1, "o0" what the first OPENAT that
- * succeeded was given.
+ * succeeded was given, "ring" the ring (for MSG_RING).
  */
-const descriptor = z.string().regex(/^(f[0-3]|p[0-3][rw]|e[0-3]|dir|closed|none|o[0-9]{1,2})$/);
+const descriptor = z.string().regex(/^(f[0-3]|p[0-3][rw]|e[0-3]|dir|closed|none|ring|o[0-9]{1,2})$/);
 
 const place = z.strictObject({ buffer: count, at: z.int().min(0).max(4096), length: z.int().min(0).max(65536) });
 

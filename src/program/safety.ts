@@ -27,6 +27,7 @@ export function memorySafe(program: Program): string | undefined {
     const fault = sqeFault(sqe, program.world.buffers);
     if (fault !== undefined) return `${where}: ${fault}`;
     (nameOf(sqe) === "OPENAT" ? openat : others).add(sqe.userData);
+    if (nameOf(sqe) === "MSG_RING") others.add(sqe.off ?? 0);
     if (nameOf(sqe) === "POLL_REMOVE" && ((sqe.len ?? 0) & IORING_POLL_UPDATE_USER_DATA) !== 0) others.add(sqe.off ?? 0);
   }
   for (const userData of openat) {
@@ -59,12 +60,14 @@ const harmless = (address: Address | undefined): boolean => address === undefine
 
 /** sqe.fd is 0 where it is left out: the standard input of whoever runs the program. */
 function descriptorFault(name: ProgramOpcode, sqe: SqeSpec): string | undefined {
+  if (sqe.fd === "ring" && name !== "MSG_RING") return "the ring's own descriptor is for MSG_RING";
   if (sqe.fd !== undefined) return undefined;
   const opFlags = sqe.opFlags ?? 0;
   switch (name) {
     case "POLL_REMOVE":
     case "TIMEOUT":
     case "TIMEOUT_REMOVE":
+    case "LINK_TIMEOUT":
       return undefined;
     case "NOP":
       if ((opFlags & (IORING_NOP_FILE | IORING_NOP_FIXED_FILE)) === 0) return undefined;
@@ -73,6 +76,7 @@ function descriptorFault(name: ProgramOpcode, sqe: SqeSpec): string | undefined 
       if ((opFlags & IORING_ASYNC_CANCEL_FD) === 0) return undefined;
       break;
     case "READ": case "WRITE": case "READV": case "WRITEV": case "FSYNC": case "POLL_ADD": case "OPENAT": case "CLOSE":
+    case "MSG_RING":
       break;
   }
   return "it names no descriptor, and would take descriptor 0 of this process";
@@ -95,6 +99,8 @@ const ADDRESSES: Record<ProgramOpcode, Check> = {
   WRITEV: vector,
   OPENAT: path,
   TIMEOUT: (sqe, sizes) => time("addr", sqe.addr, sizes),
+  LINK_TIMEOUT: (sqe, sizes) => time("addr", sqe.addr, sizes),
+  MSG_RING: unused,
   TIMEOUT_REMOVE: (sqe, sizes) => {
     if (((sqe.opFlags ?? 0) & IORING_TIMEOUT_UPDATE_MASK) === 0) return undefined;
     if (sqe.addr2 === undefined && (sqe.off ?? 0) !== 0) return `off is the address of a time here, and it is the number ${sqe.off}`;

@@ -11,6 +11,8 @@ const CLOSED_FROM = 900;
 type Record = (event: TraceEvent) => void;
 
 export class ProgramWorld {
+  /** The ring's descriptor, once there is one. */
+  ring = -1;
   private readonly kernel: Kernel;
   private readonly program: Program;
   private readonly record: Record;
@@ -87,6 +89,7 @@ export class ProgramWorld {
   /** The number behind a name; -1 for "none" and for what was never opened. */
   fd(name: string | undefined, opened: readonly number[]): number {
     if (name === undefined || name === "none") return -1;
+    if (name === "ring") return this.ring;
     if (name.startsWith("o")) return opened[Number(name.slice(1)) % Math.max(opened.length, 1)] ?? this.fds.get("closed") ?? -1;
     return this.fds.get(name) ?? -1;
   }

@@ -43,7 +43,7 @@ interface Known {
 }
 
 const KINDS: Record<string, Known["kind"]> = {
-  POLL_ADD: "poll", TIMEOUT: "timeout", READ: "waiting", READV: "waiting", WRITE: "waiting", WRITEV: "waiting",
+  POLL_ADD: "poll", TIMEOUT: "timeout", LINK_TIMEOUT: "timeout", READ: "waiting", READV: "waiting", WRITE: "waiting", WRITEV: "waiting",
 };
 
 function find(known: readonly Known[], { back, of }: Target): number {

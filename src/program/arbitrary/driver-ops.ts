@@ -5,7 +5,7 @@ import type { Operation, SqeSpec } from "../program.ts";
 import type { Draft, SqeDraft, Target } from "./draft.ts";
 import { close, fsync, nop, openat, read, readv, waitingRead, waitingWord, write, writev } from "./file-requests.ts";
 import { mix, mixToFirst, mostly, pick, record, some } from "./mix.ts";
-import { asyncCancel, countedTimeout, pollAdd, pollRemove, timeout, timeoutRemove } from "./wait-requests.ts";
+import { asyncCancel, countedTimeout, linkTimeout, msgRing, pollAdd, pollRemove, timeout, timeoutRemove } from "./wait-requests.ts";
 import { fds } from "./world.ts";
 
 export type Drafts = readonly Draft[];
@@ -13,7 +13,7 @@ type Flags = NonNullable<SqeSpec["flags"]>;
 
 const plain: fc.Arbitrary<SqeDraft> = mixToFirst(
   [8, nop], [7, read], [7, write], [4, readv], [4, writev], [3, fsync], [6, openat], [5, close], [7, pollAdd],
-  [5, pollRemove], [6, timeout], [5, timeoutRemove], [7, asyncCancel],
+  [5, pollRemove], [6, timeout], [5, timeoutRemove], [7, asyncCancel], [3, msgRing], [1, linkTimeout],
 );
 
 const flags: fc.Arbitrary<Flags> = pick<Flags>(
@@ -104,6 +104,18 @@ const takenBack: fc.Arbitrary<Drafts> = record({
 const counted: fc.Arbitrary<Drafts> = record({ timers: some(countedTimeout, 1, 3), nops: some(nop, 1, 4) })
   .map(({ timers, nops }) => [...timers.map(queued), SUBMIT, ...nops.map(queued), SUBMIT]);
 
+/** A request with a timer behind it, and perhaps more of a chain. */
+const timed: fc.Arbitrary<Drafts> = record({
+  first: mix<SqeDraft>([3, waitingRead("p0r")], [1, waitingWord("e0")], [2, pollAdd], [1, timeout], [4, plain]),
+  timer: linkTimeout,
+  links: pick<Links>([3, "IO_LINK"], [1, "IO_HARDLINK"]),
+  after: mix<SqeDraft | undefined>([3, fc.constant(undefined)], [2, plain]),
+}).map(({ first, timer, links, after }) => {
+  const link = links === "IO_HARDLINK" ? "IO_HARDLINK" : "IO_LINK";
+  const behind = after === undefined ? [] : [queued(after)];
+  return [queued({ ...first, flags: [link] }), queued(after === undefined ? timer : { ...timer, flags: [link] }), ...behind, SUBMIT];
+});
+
 /** A drain behind something that takes its time, and requests behind the drain. */
 const drained: fc.Arbitrary<Drafts> = record({ before: some(plain, 1, 2), after: some(plain, 1, 2), drain: plain })
   .map(({ before, after, drain }) => [
@@ -120,5 +132,5 @@ export const driverGroup: fc.Arbitrary<Drafts> = mixToFirst<Drafts>(
   [34, one(request.map(queued))],
   [12, one(submit)], [3, one(settle)], [7, one(reap)], [13, turn],
   [6, one(feed)], [3, one(signal)], [4, one(readOp)], [2, one(closeOp)],
-  [7, chain], [4, burst], [4, waiters], [3, polled], [5, takenBack], [3, counted], [2, drained],
+  [7, chain], [4, burst], [4, waiters], [3, polled], [5, takenBack], [3, timed], [3, counted], [2, drained],
 );

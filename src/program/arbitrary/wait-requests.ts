@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import {
   IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP,
-  IORING_ASYNC_CANCEL_USERDATA, IORING_LINK_TIMEOUT_UPDATE, IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_TIMEOUT,
+  IORING_ASYNC_CANCEL_USERDATA, IORING_LINK_TIMEOUT_UPDATE, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_TIMEOUT,
   IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IORING_POLL_UPDATE_EVENTS, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_ABS,
   IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_UPDATE, POLLERR,
   POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM,
@@ -78,13 +78,29 @@ export const timeoutRemove: fc.Arbitrary<SqeDraft> = mix<SqeDraft>(
   [6, record({ opcode: fc.constant("TIMEOUT_REMOVE" as const), target: target("timeout") })],
   [4, record({
     opcode: fc.constant("TIMEOUT_REMOVE" as const), target: target("timeout"), addr2: relative,
-    opFlags: pick([8, IORING_TIMEOUT_UPDATE], [1, IORING_LINK_TIMEOUT_UPDATE]),
+    opFlags: pick([8, IORING_TIMEOUT_UPDATE], [1, IORING_LINK_TIMEOUT_UPDATE], [2, IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE]),
   })],
   [1, record({
     opcode: fc.constant("TIMEOUT_REMOVE" as const), target: target("timeout"), addr2: deadline,
     opFlags: fc.constant(IORING_TIMEOUT_UPDATE | IORING_TIMEOUT_ABS),
   })],
 );
+
+/** A timer for the request before it, where that is linked to it. */
+export const linkTimeout: fc.Arbitrary<SqeDraft> = record({
+  opcode: fc.constant("LINK_TIMEOUT" as const), addr: mix<Address>([6, relative], [1, deadline]), len: fc.constant(1), off: mostly(undefined, 2, fc.constant(1)),
+}).map((sqe) => (sqe.addr.is === "deadline" ? { ...sqe, opFlags: IORING_TIMEOUT_ABS } : sqe));
+
+/** A message to the program's own ring; the numbers are nobody's user_data. */
+export const msgRing: fc.Arbitrary<SqeDraft> = record({
+  opcode: fc.constant("MSG_RING" as const),
+  fd: mix<string>([12, fc.constant("ring")], [1, fds.wrong], [1, fds.pollable]),
+  off: fc.integer({ min: 0xe000, max: 0xe00f }),
+  len: fc.integer({ min: 0, max: 99 }),
+  opFlags: pick<number | undefined>([12, undefined], [2, IORING_MSG_RING_FLAGS_PASS], [1, IORING_MSG_RING_CQE_SKIP], [1, 4]),
+  spliceFdIn: mostly(undefined, 10, fc.constant(3)),
+  addr: mostly(undefined, 5, pick<Address>([1, { is: "number", number: 1 }], [1, { is: "number", number: 2 }])),
+});
 
 const FD = IORING_ASYNC_CANCEL_FD;
 const ALL = IORING_ASYNC_CANCEL_ALL;

@@ -94,3 +94,14 @@ onBoth("[link-timeout.not-removed] a timer is found by no user_data", (on) => {
     new Map([[5n, 0], [1n, -abi.ECANCELED], [2n, -abi.ECANCELED]]),
   );
 });
+
+onBoth("[link-timeout.worker-blocks] a worker that waits inside the request does not arm its timer", (on) => {
+  const ring = on.ring();
+  const pipe = on.pipe();
+  // The last member links on, so a worker runs the chain, and waits inside read(2).
+  ring.submit(read(on, 1n, pipe.read), timer(on, 2n, MS, { flags: LINK }));
+  expect(ring.waitFor(1, 100n * MS)).toBe(-abi.ETIME);
+  on.kernel.system.write(pipe.write, new Uint8Array(3));
+  // A short read severs the chain.
+  expect(new Map(ring.wait(2).map(({ userData, res }) => [userData, res]))).toEqual(new Map([[1n, 3], [2n, -abi.ECANCELED]]));
+});

@@ -61,7 +61,9 @@ onBoth("[nop.inject-result] len is the result, as a signed number", (on) => {
 
 onBoth("[nop.inject-negative-fails] what is behind a NOP in its chain", (on) => {
   const ring = on.ring();
-  expect(ring.results(inject(1n, -1, LINK), nop(2n, { flags: LINK }), nop(3n))).toEqual([[1n, -1], [2n, -abi.ECANCELED], [3n, -abi.ECANCELED]]);
+  expect(ring.results(inject(1n, -1, LINK), nop(2n, { flags: LINK }), nop(3n))).toEqual([
+    [1n, -1], [2n, -abi.ECANCELED], [3n, -abi.ECANCELED],
+  ]);
   expect(ring.results(inject(1n, -0x8000_0000, LINK), nop(2n))).toEqual([[1n, -0x8000_0000], [2n, -abi.ECANCELED]]);
   expect(ring.results(nop(1n, { opFlags: FILE, flags: LINK }), nop(2n))).toEqual([[1n, -abi.EBADF], [2n, -abi.ECANCELED]]);
   expect(ring.results(inject(1n, 0, LINK), nop(2n))).toEqual([[1n, 0], [2n, 0]]);
