@@ -15,6 +15,7 @@ export const linkTimeout: Operation = {
   prepare(m: Machine, r: Request, sqe: Sqe) {
     // [link-timeout.off-refused]
     if (BigInt.asUintN(32, sqe.off) !== 0n) return -EINVAL;
+    // [link-timeout.prep-failure]
     const refused = prepareTimer(m, r, sqe);
     if (refused !== 0) return refused;
     // [link-timeout.needs-head]
@@ -44,6 +45,7 @@ export function takeLinkTimer(m: Machine, r: Request): Request | undefined {
 /** io_queue_linked_timeout. [link-timeout.armed-when-issued] */
 export function armLinkTimer(m: Machine, timer: Request): void {
   if (timer.head === 0) return;
+  // [link-timeout.not-removed] a list of its own, where no cancel looks
   m.ring.linkTimeouts = [...m.ring.linkTimeouts, timer.id];
   startTimer(m, timer, timer.prepared.ns ?? 0n, timer.prepared.opFlags);
 }
@@ -52,7 +54,7 @@ function unlist(m: Machine, timer: Request): void {
   m.ring.linkTimeouts = m.ring.linkTimeouts.filter((id) => id !== timer.id);
 }
 
-/** io_remove_next_linked */
+/** io_remove_next_linked: what stands behind the timer is the request's successor. [link-timeout.goes-on] */
 function removeNext(m: Machine, r: Request): void {
   const next = m.request(r.link);
   r.link = next.link;
@@ -97,6 +99,7 @@ export function expireLinkTimer(m: Machine, timer: Request): void {
 /**
  * io_req_task_link_timeout: the request, or another with its user_data, is cancelled, and the timer completes
  * before it. [link-timeout.etime-first] [link-timeout.by-user-data] [link-timeout.not-found]
+ * [link-timeout.target-ecanceled]
  */
 export function linkTimeoutTaskWork(m: Machine, timer: Request): void {
   const head = timer.cancels === 0 ? undefined : m.request(timer.cancels);
