@@ -1,7 +1,7 @@
 // io_uring_setup(2): which parameters are refused, and how large and where everything is. Follows
 // io_uring/io_uring.c (io_uring_sanitise_params, io_uring_fill_params, rings_size).
 import {
-  EINVAL, ENXIO, EOVERFLOW, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
+  EFAULT, EINVAL, ENXIO, EOVERFLOW, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
   IORING_SETUP_CQE_MIXED, IORING_SETUP_CQSIZE, IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_HYBRID_IOPOLL,
   IORING_SETUP_IOPOLL, IORING_SETUP_NO_MMAP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_R_DISABLED, IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SQPOLL, IORING_SETUP_SQE128, IORING_SETUP_SQ_AFF, IORING_SETUP_SUBMIT_ALL,
@@ -21,7 +21,7 @@ const CACHE_LINE = 64;
 export const MODELLED_SETUP =
   IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY |
   IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-  IORING_SETUP_R_DISABLED | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED;
+  IORING_SETUP_R_DISABLED | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED | IORING_SETUP_ATTACH_WQ;
 
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
@@ -67,11 +67,14 @@ export function checkSetup(
   if (typeof sizes === "number") return sizes;
   // [setup.mixed-needs-two]
   if ((flags & IORING_SETUP_CQE_MIXED) !== 0 && sizes.cqEntries < 2) return -EOVERFLOW;
-  // [setup.attach-wq-fd]
-  if ((flags & (IORING_SETUP_ATTACH_WQ | IORING_SETUP_SQPOLL)) === IORING_SETUP_ATTACH_WQ) {
+  // [setup.no-mmap-needs-memory] this port never names memory of the application's
+  if ((flags & IORING_SETUP_NO_MMAP) !== 0) return -EFAULT;
+  if ((flags & IORING_SETUP_ATTACH_WQ) !== 0) {
+    // [setup.attach-wq-fd] [setup.attach-wq-ring]
     const what = isRing(params.wqFd ?? 0);
     if (what === "closed") return -ENXIO;
-    if (what === "other") return -EINVAL;
+    // [setup.attach-sqpoll] to no ring of this model, for none has a thread that polls
+    if (what === "other" || (flags & IORING_SETUP_SQPOLL) !== 0) return -EINVAL;
   }
   // [setup.sq-aff-needs-sqpoll]
   if ((flags & IORING_SETUP_SQ_AFF) !== 0 && (flags & IORING_SETUP_SQPOLL) === 0) return -EINVAL;

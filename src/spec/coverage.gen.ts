@@ -9,8 +9,8 @@ export interface RuleCoverage {
 
 export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "setup.resv-zero": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
-  "setup.flags-known": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
-  "setup.flags-together": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
+  "setup.flags-known": { model: true, tests: ["test/integration/rule/setup-flags.test.ts", "test/integration/rule/setup.test.ts"] },
+  "setup.flags-together": { model: true, tests: ["test/integration/rule/setup-flags.test.ts", "test/integration/rule/setup.test.ts"] },
   "setup.registered-fd-needs-no-mmap": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
   "setup.sqpoll-excludes-taskrun": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
   "setup.taskrun-flag-needs-mode": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
@@ -35,6 +35,10 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "setup.disabled-enter": { model: true, tests: ["test/integration/rule/restriction.test.ts", "test/integration/rule/setup.test.ts"] },
   "setup.flags-before-sizes": { model: true, tests: ["test/integration/rule/setup.test.ts"] },
   "setup.sqe128": { model: true, tests: ["test/integration/rule/mixed-sizes.test.ts", "test/integration/rule/setup.test.ts"] },
+  "setup.no-mmap-needs-memory": { model: true, tests: ["test/integration/rule/setup-flags.test.ts"] },
+  "setup.attach-sqpoll": { model: true, tests: ["test/integration/rule/setup-flags.test.ts"] },
+  "setup.attach-wq-ring": { model: true, tests: ["test/integration/rule/setup-flags.test.ts"] },
+  "setup.newer-flags": { model: false, tests: ["test/integration/rule/setup-flags.test.ts"] },
   "mapping.single-mmap": { model: true, tests: ["test/integration/rule/mapping.test.ts"] },
   "mapping.sqes-apart": { model: true, tests: ["test/integration/rule/mapping.test.ts"] },
   "mapping.kernel-words-ignored": { model: true, tests: ["test/integration/rule/mapping.test.ts"] },
