@@ -21,7 +21,10 @@ export function wakeIn(world: World, ownerOf: (request: number) => Machine | und
       const owner = ownerOf(waiter.request);
       const r = owner?.requests.get(waiter.request);
       if (owner === undefined || r === undefined) continue;
-      const woken = pollWake(owner, r, queue, mask);
+      const waits = r.waited && r.state === "queued";
+      // A worker that was woken leaves the line.
+      if (waits) world.removeWaiter(queue, r.id);
+      const woken = waits || pollWake(owner, r, queue, mask);
       if (woken && waiter.exclusive && mask !== 0) return;
     }
   };

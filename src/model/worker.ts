@@ -13,6 +13,7 @@ import { chain, findNext } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
 import { load64 } from "./memory.ts";
+import { readQueue, writeQueue } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
 import { storePosition } from "./rw.ts";
 import { addTaskWork, defersTaskWork, releaseDropped, showsTaskWork } from "./task-work.ts";
@@ -102,8 +103,16 @@ function wouldPassEnd(m: Machine, r: Request, count: bigint): boolean {
   return value !== EVENTFD_MAX && EVENTFD_MAX - count <= value;
 }
 
+/** Where a worker that waits inside a pipe's read(2) or write(2) stands. */
+function waitQueues(m: Machine, r: Request): readonly number[] {
+  if (r.file === 0 || m.world.inode(m.world.file(r.file).inode).kind !== "pipe") return [];
+  const { inode } = m.world.file(r.file);
+  return [READS.includes(r.opcode) ? readQueue(inode) : writeQueue(inode)];
+}
+
 /** io_wq_submit_work, up to the completion. */
 export function startWork(m: Machine, r: Request): void {
+  if (r.waited) for (const queue of waitQueues(m, r)) m.world.removeWaiter(queue, r.id);
   r.refs = r.refs === 0 ? 2 : r.refs + 1;
   if (r.workCancelled) return failWork(m, r, -ECANCELED);
   if (r.workInterrupted && m.scheduler.choose(m, "worker.cancel-before-start", ["ran", "refused"], r) === 1)
@@ -153,6 +162,8 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
   r.state = "queued";
   r.flags &= ~REQ.FORCE_ASYNC;
   r.waited = true;
+  // [worker.waits-exclusive] in line for the next wake-up
+  for (const queue of waitQueues(m, r)) m.world.addWaiter(queue, { request: r.id, exclusive: true });
 }
 
 /** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. [worker.release-late] */

@@ -217,3 +217,17 @@ onBoth("[worker.file-kept] a WRITE that waits in a pipe goes on there, whatever 
   expect(pairs(ring.wait(1))).toEqual([[1n, 2 * PIPE_SIZE]]);
   expect(on.kernel.system.read(other, new Uint8Array(8))).toBe(-abi.EAGAIN);
 });
+
+onBoth("[worker.waits-exclusive] [poll.exclusive-one] an exclusive poll behind a worker that waits in a pipe", async (on) => {
+  const ring = on.ring();
+  const pipe = on.pipe();
+  // Cut off, so a worker runs it and waits inside read(2).
+  ring.submit({ opcode: abi.IORING_OP_READ, userData: 1n, flags: abi.IOSQE_IO_LINK, fd: pipe.read, addr: on.buffer(8).addr, len: 8 });
+  ring.waitFor(1, 50_000_000n);
+  ring.submit({ opcode: abi.IORING_OP_POLL_ADD, userData: 2n, fd: pipe.read, opFlags: abi.EPOLLIN | abi.EPOLLEXCLUSIVE });
+  on.kernel.system.write(pipe.write, new Uint8Array(8));
+  expect(ring.wait(1).map(({ userData, res }) => [userData, res])).toEqual([[1n, 8]]);
+  expect(ring.waitFor(1, 20_000_000n)).toBe(-abi.ETIME);
+  on.kernel.system.write(pipe.write, new Uint8Array(1));
+  expect(ring.wait(1).map(({ userData }) => userData)).toEqual([2n]);
+});
