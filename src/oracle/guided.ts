@@ -161,7 +161,8 @@ export class Guided implements Scheduler {
   private silentTimers(m: Machine): void {
     for (const r of dueTimers(m)) {
       const silent = (r.flags & REQ.CQE_SKIP) !== 0 && (r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) !== 0;
-      if (!silent || this.choose(m, "order.before", ["nothing", "expire"]) === 0) continue;
+      // One that fired before it may have taken this one along.
+      if (!silent || !m.requests.has(r.id) || this.choose(m, "order.before", ["nothing", "expire"]) === 0) continue;
       this.run(m, { kind: "expire", request: r.id });
       take(m, { kind: "task-work", request: 0 });
     }
