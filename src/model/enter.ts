@@ -1,10 +1,10 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  EBADFD, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  CLOCK_MONOTONIC, EBADF, EBADFD, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
-import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
+import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { WORD } from "./layout.ts";
@@ -51,9 +51,9 @@ function enterRing(m: Machine, call: EnterCall): number {
   const { toSubmit, flags } = call;
   // [enter.unknown-flag]
   if ((flags & ~KNOWN) !== 0) return -EINVAL;
-  if ((flags & (IORING_ENTER_REGISTERED_RING | IORING_ENTER_EXT_ARG_REG | IORING_ENTER_ABS_TIMER)) !== 0)
-    throw new Unmodelled(`io_uring_enter flags 0x${flags.toString(16)}`);
-  // [setup.disabled-enter]
+  // [enter.registered-index] the number is an index then, and this part of the model has none registered
+  if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) return m.ringFd >= REGISTERED_MAX ? -EINVAL : -EBADF;
+  // [enter.sq-flags-ignored] [enter.reg-without-ext] [setup.disabled-enter]
   if (m.ring.disabled) return -EBADFD;
   let submitted = 0;
   if (toSubmit !== 0) {
@@ -69,33 +69,50 @@ function enterRing(m: Machine, call: EnterCall): number {
   return submitted !== 0 ? submitted : waited;
 }
 
+/** Ring descriptors that a thread may register. */
+const REGISTERED_MAX = 16;
+const SIGSET_BYTES = 8;
+
 interface WaitArg {
-  readonly timeoutNs: bigint | undefined;
+  /** How long, or with IORING_ENTER_ABS_TIMER until when. */
+  readonly timeNs: bigint | undefined;
+  /** struct ext_arg: the signal mask that is set for the wait, and its size. */
+  readonly sigmask: bigint;
+  readonly sigmaskBytes: number;
 }
 
 /** io_get_ext_arg */
 function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
-  if ((call.flags & IORING_ENTER_EXT_ARG) === 0) {
-    if (call.arg !== undefined && call.arg.addr !== 0n) throw new Unmodelled("io_uring_enter with a signal mask");
-    return { timeoutNs: undefined };
-  }
+  const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
+  // [enter.sigmask-argument] without EXT_ARG the argument is the mask
+  if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, sigmask: addr, sigmaskBytes: size };
+  if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(size);
   // [enter.ext-arg-size]
-  if (call.arg === undefined || call.arg.size !== GETEVENTS_ARG.size) return -EINVAL;
-  const bytes = m.memory.read(call.arg.addr, GETEVENTS_ARG.size);
+  if (size !== GETEVENTS_ARG.size) return -EINVAL;
+  const bytes = m.memory.read(addr, GETEVENTS_ARG.size);
   if (bytes === undefined) return -EFAULT;
   if (load32(bytes, GETEVENTS_ARG.min_wait_usec) !== 0) throw new Unmodelled("io_uring_getevents_arg.min_wait_usec");
-  if (load64(bytes, GETEVENTS_ARG.sigmask) !== 0n) throw new Unmodelled("io_uring_getevents_arg.sigmask");
+  const mask = { sigmask: load64(bytes, GETEVENTS_ARG.sigmask), sigmaskBytes: load32(bytes, GETEVENTS_ARG.sigmask_sz) };
   const ts = load64(bytes, GETEVENTS_ARG.ts);
-  if (ts === 0n) return { timeoutNs: undefined };
-  return readWaitTime(m, ts);
-}
-
-/** The wait's timespec is not checked for its sign: a time before now has passed. [enter.timeout-etime] */
-function readWaitTime(m: Machine, addr: bigint): WaitArg | number {
-  const ns = readTimespec(m, addr);
+  if (ts === 0n) return { timeNs: undefined, ...mask };
+  const ns = readTimespec(m, ts);
   // [enter.bad-timespec-efault]
   if (ns === -EFAULT) return -EFAULT;
-  return { timeoutNs: typeof ns === "number" ? 0n : ns };
+  // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
+  return { timeNs: typeof ns === "number" ? 0n : ns, ...mask };
+}
+
+/** io_get_ext_arg_reg, on a ring without a registered region. [enter.reg-wait-size] [enter.reg-wait-region] */
+function registeredWait(size: number): number {
+  if (size !== REG_WAIT.size) return -EINVAL;
+  return -EFAULT;
+}
+
+/** set_user_sigmask: 0 or -errno. [enter.sigmask-checked] */
+function setSigmask(m: Machine, { sigmask, sigmaskBytes }: WaitArg): number {
+  if (sigmask === 0n) return 0;
+  if (sigmaskBytes !== SIGSET_BYTES) return -EINVAL;
+  return m.memory.read(sigmask, SIGSET_BYTES) === undefined ? -EFAULT : 0;
 }
 
 /** io_cqring_wait */
@@ -112,6 +129,9 @@ function getEvents(m: Machine, call: EnterCall): number {
   if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
   if (cqVisible(m) >= wanted >>> 0) return 0;
+  // [enter.sigmask-when-waiting]
+  const refused = setSigmask(m, arg);
+  if (refused !== 0) return refused;
   const head = load32(ring.ring.bytes, WORD.cqHead);
   const target = (head + wanted) >>> 0;
   const timeoutsSeen = ring.cqTimeouts;
@@ -132,7 +152,7 @@ function getEvents(m: Machine, call: EnterCall): number {
     }
   };
   // [enter.getevents-waits]
-  const ended = m.scheduler.wait(m, woken, deadline(m, arg));
+  const ended = m.scheduler.wait(m, woken, deadline(m, arg, call.flags));
   // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
@@ -141,9 +161,12 @@ function getEvents(m: Machine, call: EnterCall): number {
   return empty && ended === "timeout" ? -ETIME : 0;
 }
 
-function deadline(m: Machine, arg: WaitArg): WaitDeadline | undefined {
-  if (arg.timeoutNs === undefined) return undefined;
-  return { earliestNs: m.nowNs + arg.timeoutNs, latestNs: m.untilNs + arg.timeoutNs };
+/** [enter.abs-timer] */
+function deadline(m: Machine, { timeNs }: WaitArg, flags: number): WaitDeadline | undefined {
+  if (timeNs === undefined) return undefined;
+  if ((flags & IORING_ENTER_ABS_TIMER) === 0) return { earliestNs: m.nowNs + timeNs, latestNs: m.untilNs + timeNs };
+  if (m.ring.clock !== CLOCK_MONOTONIC) throw new Unmodelled("an absolute wait by CLOCK_BOOTTIME");
+  return { earliestNs: timeNs > m.nowNs ? timeNs : m.nowNs, latestNs: timeNs };
 }
 
 /** io_uring_register: its result or -errno. */

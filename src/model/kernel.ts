@@ -254,6 +254,7 @@ class ModelKernel implements Kernel {
     const inode = world.addInode((id) => ({ kind: "ring", id }));
     machine.ringInode = inode.id;
     const fd = world.freeFd(3);
+    machine.ringFd = fd;
     world.fds.set(fd, world.addFile(inode.id, 2).id);
     const ring = new ModelRing(this.shared, machine, filledParams(profile, sizes, params), fd);
     this.rings.push(ring);

@@ -222,6 +222,8 @@ export class Machine {
   private state: RingState | undefined;
   /** The inode of the ring's file. */
   ringInode = 0;
+  /** The ring's descriptor. */
+  ringFd = -1;
   readonly requests = new Map<number, Request>();
   /** tctx->task_list, oldest first. */
   taskList: number[] = [];
@@ -278,6 +280,7 @@ export class Machine {
     if (this.state !== undefined) copy.state = this.state.fork();
     for (const [id, request] of this.requests) copy.requests.set(id, request.fork());
     copy.ringInode = this.ringInode;
+    copy.ringFd = this.ringFd;
     copy.taskList = [...this.taskList];
     copy.running = this.running;
     copy.unqueued = this.unqueued;

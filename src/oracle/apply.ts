@@ -34,6 +34,7 @@ export function applySetup(m: Machine, event: SetupEvent): void {
   m.ring = newRing(sizes, event.params.flags ?? 0, event.counters ?? 0);
   const inode = m.world.addInode((id) => ({ kind: "ring", id }));
   m.ringInode = inode.id;
+  m.ringFd = event.result;
   m.world.fds.set(event.result, m.world.addFile(inode.id, O_RDWR).id);
 }
 

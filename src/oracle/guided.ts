@@ -251,7 +251,7 @@ export class Guided implements Scheduler {
       for (;;) {
         const steps = racing(m) ? relevant(m, e, this.effort > 0).filter((s) => s.kind !== "task-work") : [];
         if (steps.length === 0) break;
-        const step = this.chooseStep(m, "order.before", steps, true);
+        const step = this.chooseStep(m, "order.before", steps, this.effort > 0);
         if (step === undefined) break;
         this.run(m, step);
       }
