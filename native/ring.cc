@@ -87,7 +87,10 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
   if (arg == 0 || (arg >= fault && arg < fault + Arena::PageBytes())) return true;
   io_uring_getevents_arg value;
   std::memcpy(&value, reinterpret_cast<const void*>(arg), sizeof value);
-  return value.ts != 0;
+  // Older headers call the word that bounds the wait alone a pad; kernels without it refuse a pad that is not 0.
+  uint32_t min_wait_usec;
+  std::memcpy(&min_wait_usec, reinterpret_cast<const char*>(&value) + kMinWaitOffset, sizeof min_wait_usec);
+  return value.ts != 0 || min_wait_usec != 0;
 }
 
 int Ring::Register(uint32_t opcode, uint64_t arg, uint32_t nr_args) {

@@ -18,6 +18,8 @@ namespace ringspec {
 inline constexpr uint32_t kSetupRegisteredFdOnly = 1u << 15;
 inline constexpr uint32_t kSetupNoSqArray = 1u << 16;
 inline constexpr uint32_t kEnterExtArgReg = 1u << 6;
+// io_uring_getevents_arg.min_wait_usec, which headers before 6.12 have not.
+inline constexpr size_t kMinWaitOffset = 12;
 // Since 6.3: the descriptor given to io_uring_register is an index.
 inline constexpr uint32_t kRegisterUseRegisteredRing = 1u << 31;
 

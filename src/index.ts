@@ -4,6 +4,7 @@ export type * from "./driver.ts";
 export { openDriver } from "./open.ts";
 export { createModelKernel } from "./model/kernel.ts";
 export type { ModelKernelOptions } from "./model/kernel.ts";
+export { PROFILES } from "./model/profile.ts";
 export { CHOICE_POINTS } from "./model/choices.ts";
 export { createRealKernel, RealKernelUnavailable } from "./real/linux-kernel.ts";
 export type { RealKernelOptions } from "./real/linux-kernel.ts";

@@ -76,6 +76,8 @@ const SIGSET_BYTES = 8;
 interface WaitArg {
   /** How long, or with IORING_ENTER_ABS_TIMER until when. */
   readonly timeNs: bigint | undefined;
+  /** How long all of `min_complete` is waited for; after that any completion will do. */
+  readonly minWaitNs: bigint;
   /** struct ext_arg: the signal mask that is set for the wait, and its size. */
   readonly sigmask: bigint;
   readonly sigmaskBytes: number;
@@ -85,21 +87,23 @@ interface WaitArg {
 function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
   // [enter.sigmask-argument] without EXT_ARG the argument is the mask
-  if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, sigmask: addr, sigmaskBytes: size };
+  if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, minWaitNs: 0n, sigmask: addr, sigmaskBytes: size };
   if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(size);
   // [enter.ext-arg-size]
   if (size !== GETEVENTS_ARG.size) return -EINVAL;
   const bytes = m.memory.read(addr, GETEVENTS_ARG.size);
   if (bytes === undefined) return -EFAULT;
-  if (load32(bytes, GETEVENTS_ARG.min_wait_usec) !== 0) throw new Unmodelled("io_uring_getevents_arg.min_wait_usec");
-  const mask = { sigmask: load64(bytes, GETEVENTS_ARG.sigmask), sigmaskBytes: load32(bytes, GETEVENTS_ARG.sigmask_sz) };
+  const common = {
+    minWaitNs: BigInt(load32(bytes, GETEVENTS_ARG.min_wait_usec)) * 1000n,
+    sigmask: load64(bytes, GETEVENTS_ARG.sigmask), sigmaskBytes: load32(bytes, GETEVENTS_ARG.sigmask_sz),
+  };
   const ts = load64(bytes, GETEVENTS_ARG.ts);
-  if (ts === 0n) return { timeNs: undefined, ...mask };
+  if (ts === 0n) return { timeNs: undefined, ...common };
   const ns = readTimespec(m, ts);
   // [enter.bad-timespec-efault]
   if (ns === -EFAULT) return -EFAULT;
   // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
-  return { timeNs: typeof ns === "number" ? 0n : ns, ...mask };
+  return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
 }
 
 /** io_get_ext_arg_reg, on a ring without a registered region. [enter.reg-wait-size] [enter.reg-wait-region] */
@@ -152,13 +156,25 @@ function getEvents(m: Machine, call: EnterCall): number {
     }
   };
   // [enter.getevents-waits]
-  const ended = m.scheduler.wait(m, woken, deadline(m, arg, call.flags));
+  const end = deadline(m, arg, call.flags);
+  const ended = arg.minWaitNs === 0n ? m.scheduler.wait(m, woken, end) : waitInTwo(m, woken, arg.minWaitNs, end);
   // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
   const empty = cqVisible(m) === 0;
   // [enter.timeout-with-cqes]
   return empty && ended === "timeout" ? -ETIME : 0;
+}
+
+/**
+ * First for all that is wanted, and once that time is over for anything at all. [enter.min-wait-full]
+ * [enter.min-wait-then-any] [enter.min-wait-alone] [enter.min-wait-beyond-timeout]
+ */
+function waitInTwo(m: Machine, woken: () => boolean, minWaitNs: bigint, end: WaitDeadline | undefined): "done" | "timeout" | "stuck" {
+  const first = m.scheduler.wait(m, woken, { earliestNs: m.nowNs + minWaitNs, latestNs: m.untilNs + minWaitNs });
+  const any = (): boolean => cqVisible(m) > 0 || hasBacklog(m);
+  if (first !== "timeout" || end === undefined || any()) return first;
+  return m.scheduler.wait(m, () => woken() || any(), end);
 }
 
 /** [enter.abs-timer] */

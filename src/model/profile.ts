@@ -27,6 +27,19 @@ export function profileOf(major: number, minor: number): KernelProfile {
 
 export const PROFILE_6_18: KernelProfile = profileOf(6, 18);
 
+/**
+ * Releases that the model can be. What they have (flags, features, opcodes) is that of the release; how they do
+ * it is 6.18's, the only one that was compared with a running kernel.
+ */
+export const PROFILES: Readonly<Record<"5.10" | "5.15" | "6.1" | "6.6" | "6.12" | "6.18", KernelProfile>> = {
+  "5.10": profileOf(5, 10),
+  "5.15": profileOf(5, 15),
+  "6.1": profileOf(6, 1),
+  "6.6": profileOf(6, 6),
+  "6.12": profileOf(6, 12),
+  "6.18": PROFILE_6_18,
+};
+
 /** Opcodes that io_uring_register knows. */
 export const registerOpcodes = (profile: KernelProfile): number[] =>
   REGISTER_OPCODES.filter((r) => has(profile.version, r.since)).map((r) => r.value);

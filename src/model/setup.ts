@@ -31,7 +31,7 @@ export interface Sizes {
   readonly cqEntries: number;
 }
 
-/** [setup.flags-before-sizes] [setup.flags-known] [setup.flags-together] */
+/** [setup.flags-before-sizes] [setup.newer-flags] [setup.flags-known] [setup.flags-together] */
 function checkFlags(profile: KernelProfile, flags: number): number {
   const has = (bit: number): boolean => (flags & bit) !== 0;
   if ((flags & ~profile.setupFlags) !== 0) return -EINVAL;
