@@ -7,6 +7,7 @@ import {
 import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
+import { polls, reap } from "./iopoll.ts";
 import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
@@ -63,6 +64,10 @@ function enterRing(m: Machine, call: EnterCall): number {
   }
   // [enter.no-wait-without-getevents]
   if ((flags & IORING_ENTER_GETEVENTS) === 0) return submitted;
+  if (polls(m)) {
+    const reaped = reap(m, call.minComplete, flags, call.arg);
+    return submitted !== 0 ? submitted : reaped;
+  }
   if (submitted !== 0 && defersTaskWork(m)) runLocalWork(m, call.minComplete | 0, Math.max(LOCAL_WORK_MAX, call.minComplete | 0));
   const waited = getEvents(m, call);
   // [enter.submit-count-wins]

@@ -1,8 +1,9 @@
 // MSG_RING: a completion for another ring, or for the own one. Follows io_uring/msg_ring.c.
 import {
-  EBADF, EBADFD, EINVAL, IORING_MSG_DATA, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_MSG_SEND_FD,
+  EAGAIN, EBADF, EBADFD, EINVAL, IORING_MSG_DATA, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_MSG_SEND_FD,
 } from "../spec/constants.gen.ts";
 import { postAside, setFail } from "./completion.ts";
+import { polls } from "./iopoll.ts";
 import type { Machine } from "./machine.ts";
 import type { Operation } from "./operation.ts";
 import { Request } from "./request.ts";
@@ -25,8 +26,10 @@ export const msgRing: Operation = {
     r.prepared = { ...r.prepared, message: { command: Number(sqe.addr & 0xffff_ffffn), source: Number(sqe.addr3 & 0xffff_ffffn), target: sqe.spliceFdIn } };
     return 0;
   },
-  issue(m, r) {
+  issue(m, r, how) {
     const target = ringOf(m, r.file);
+    // [msg-ring.own-polled-ring] its lock is held already: a worker sends it
+    if (target === m && polls(m) && how.nonblock) return -EAGAIN;
     // [msg-ring.not-a-ring]
     const result = target === undefined ? -EBADFD : send(m, r, target);
     if (result < 0) setFail(r);

@@ -22,7 +22,7 @@ export const nop: Operation = {
       // [nop.cqe32-needs-room]
       if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
     }
-    // [nop.zero] [nop.inject-result]
+    // [iopoll.nop] [nop.zero] [nop.inject-result]
     r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
     return 0;
   },

@@ -6,6 +6,7 @@ import {
 import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
 import { cqVisible, setFail } from "./completion.ts";
+import { polls } from "./iopoll.ts";
 import type { Machine } from "./machine.ts";
 import { load64 } from "./memory.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
@@ -140,6 +141,8 @@ function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number
     // [worker.nowait-ignored]
     if (how.nonblock || !how.worker) r.flags |= REQ.NOWAIT;
   }
+  // [iopoll.files] none of this world's files has ->iopoll
+  if (polls(m)) return -EOPNOTSUPP;
   return 0;
 }
 

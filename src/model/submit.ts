@@ -6,6 +6,7 @@ import {
 } from "../spec/constants.gen.ts";
 import { decodeSqe, type Sqe } from "../spec/codec.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
+import { polls } from "./iopoll.ts";
 import { failDeferred, flushCompletions, setFail } from "./completion.ts";
 import { deferRequest, startDrain } from "./drain.ts";
 import { queueSqe } from "./issue.ts";
@@ -110,6 +111,8 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
   }
   // [submit.ioprio] [submit.personality] [register.personality-used]
   if (!op.ioprio && sqe.ioprio !== 0) return -EINVAL;
+  // [iopoll.opcodes]
+  if (!op.iopoll && polls(m)) return -EINVAL;
   if (sqe.personality !== 0 && !ring.personalities.includes(sqe.personality)) return -EINVAL;
   return operation(sqe.opcode, op.name).prepare(m, r, sqe);
 }

@@ -12,6 +12,7 @@ import { identity } from "./footprint.ts";
 import { chain, findNext } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
+import { polls } from "./iopoll.ts";
 import { load64 } from "./memory.ts";
 import { readQueue, writeQueue } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
@@ -179,8 +180,8 @@ function failWork(m: Machine, r: Request, res: number): void {
 export function finishWork(m: Machine, r: Request): void {
   if (r.posted) return releaseWork(m, r);
   storePosition(m, r);
-  if (defersTaskWork(m)) {
-    // [taskrun.defer-worker] the thread posts it, maybe before the worker lets go of it
+  if (defersTaskWork(m) || polls(m)) {
+    // [iopoll.worker] [taskrun.defer-worker] the thread posts it, maybe before the worker lets go of it
     addTaskWork(m, r, "complete");
     r.held = true;
     releaseDropped(m, r);

@@ -337,6 +337,13 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "msg-ring.full-target": { model: true, tests: ["test/integration/rule/msg-ring.test.ts"] },
   "msg-ring.defer-target": { model: true, tests: ["test/integration/rule/msg-ring.test.ts"] },
   "msg-ring.descriptor-refused": { model: true, tests: ["test/integration/rule/msg-ring.test.ts"] },
+  "msg-ring.own-polled-ring": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.opcodes": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.files": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.never-waits": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.argument": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.worker": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
+  "iopoll.nop": { model: true, tests: ["test/integration/rule/iopoll.test.ts"] },
   "liveness.due": { model: true, tests: ["test/integration/rule/liveness.test.ts"] },
   "liveness.blocks": { model: true, tests: ["test/integration/rule/liveness.test.ts"] },
 };

@@ -342,6 +342,13 @@ const TABLE = {
   "msg-ring.full-target": { force: "must", since: "5.18", text: "A message to a full CQ goes to the target's backlog, and the sender's result is 0 all the same." },
   "msg-ring.defer-target": { force: "must", since: "6.1", text: "A message to a ring with IORING_SETUP_DEFER_TASKRUN is task work of that ring: it is posted when the target asks for completions." },
   "msg-ring.descriptor-refused": { force: "must", since: "6.0", text: "IORING_MSG_SEND_FD to the own ring, or with len other than 0, completes with -EINVAL; from a ring without registered files with -EBADF." },
+  "msg-ring.own-polled-ring": { force: "must", since: "6.0", text: "A message to the own ring goes by a worker where that has IORING_SETUP_IOPOLL, and is posted after the batch." },
+  "iopoll.opcodes": { force: "must", since: "5.1", text: "On a ring with IORING_SETUP_IOPOLL a request whose operation is not one for such rings (POLL_ADD, TIMEOUT, FSYNC and others) fails at submission with -EINVAL." },
+  "iopoll.files": { force: "must", since: "5.1", text: "On a ring with IORING_SETUP_IOPOLL reading or writing a file that can't be polled for completions, or that was not opened with O_DIRECT, completes with -EOPNOTSUPP." },
+  "iopoll.never-waits": { force: "must", since: "5.5", text: "A wait on a ring with IORING_SETUP_IOPOLL returns at once where nothing is being polled, however many completions it asks for." },
+  "iopoll.argument": { force: "must", since: "6.13", text: "On a ring with IORING_SETUP_IOPOLL the argument of the wait is checked, IORING_ENTER_EXT_ARG_REG is refused with -EINVAL, and the time in it is not used." },
+  "iopoll.worker": { force: "must", since: "6.1", text: "On a ring with IORING_SETUP_IOPOLL a worker posts nothing: the thread completes what it did." },
+  "iopoll.nop": { force: "must", since: "5.1", text: "A NOP completes on a ring with IORING_SETUP_IOPOLL as on any other, and the submission posts it." },
   "liveness.due": { force: "must", since: "5.1", text: "A completion that nothing holds back any more is posted sooner or later without further input, so a wait for no more than those does not last for ever." },
   "liveness.blocks": { force: "must", since: "5.1", text: "A wait without time for more completions than can come does not return." },
 } as const satisfies Readonly<Record<string, Rule>>;
