@@ -262,6 +262,7 @@ export function flushOverflow(m: Machine): void {
   while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true, 1))) {
     const at = m.scheduler.nextOfBacklog(m);
     const next = at === undefined ? undefined : ring.overflow[at];
+    // [cq.mixed-livelock] a long one that does not fit keeps the wait from ending
     if (next === undefined || !fillCqe(m, next, true)) break;
     ring.overflow = ring.overflow.filter((entry) => entry !== next);
     ring.flushed++;

@@ -10,6 +10,7 @@ import { postFromWorker } from "./completion.ts";
 import { assignFile, issue } from "./issue.ts";
 import { identity } from "./footprint.ts";
 import { chain, findNext } from "./link.ts";
+import { armLinkTimer, takeLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
 import { polls } from "./iopoll.ts";
@@ -158,7 +159,12 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
   // [cancel.target-ecanceled]
   // [rw.nonblock-fails-on-worker] it polled for a while, and a worker that may block is turned down
   if (m.world.nonblocking(r.file)) return failWork(m, r, -EAGAIN);
-  if (r.workInterrupted) return failWork(m, r, -EINTR);
+  if (r.workInterrupted) {
+    // Only now has it come back from issuing it.
+    const timer = takeLinkTimer(m, r);
+    if (timer !== undefined) armLinkTimer(m, timer);
+    return failWork(m, r, -EINTR);
+  }
   r.refs--;
   r.state = "queued";
   r.flags &= ~REQ.FORCE_ASYNC;

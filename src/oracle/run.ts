@@ -11,6 +11,16 @@ export interface Survivor {
   readonly trail: readonly Taken[];
 }
 
+/** Another way at one place of a run: the run's choices up to there are shared, for there may be thousands. */
+interface Branch {
+  readonly trail: readonly Taken[];
+  /** -1: the first run, which follows nobody. */
+  readonly at: number;
+  readonly other: number;
+}
+
+const scriptOf = ({ trail, at, other }: Branch): readonly number[] => (at < 0 ? [] : [...trail.slice(0, at).map((taken) => taken.index), other]);
+
 /** Most windows have few runs, and their states are not worth remembering. */
 const REMEMBER_FROM = 6;
 
@@ -30,14 +40,15 @@ export interface Runs {
  */
 export function runs(origin: Machine, expected: Expected, search: Search, move: (m: Machine, guide: Guided) => void, left: number): Runs {
   const survivors: Survivor[] = [];
-  const scripts: (readonly number[])[] = [[]];
+  const branches: Branch[] = [{ trail: [], at: -1, other: 0 }];
   const asked = new Set<string>();
   const seen = new Seen();
   const most = Math.max(LEAST, Math.min(search.most, left));
   for (let tried = 0; ; tried++) {
-    const script = scripts.pop();
-    if (script === undefined) return { survivors, incomplete: false, tried };
+    const branch = branches.pop();
+    if (branch === undefined) return { survivors, incomplete: false, tried };
     if (tried >= most || (survivors.length > 0 && tried >= search.enough)) return { survivors, incomplete: true, tried };
+    const script = scriptOf(branch);
     const machine = origin.fork();
     const guide = new Guided(script, expected, search.effort, tried < REMEMBER_FROM ? undefined : seen);
     machine.scheduler = guide;
@@ -49,12 +60,14 @@ export function runs(origin: Machine, expected: Expected, search: Search, move: 
       const old = at < script.length;
       // What is lazy is tried as soon as some run behind it asks for it, and once.
       if (taken.lazy === true ? !guide.lateNeeded : old) continue;
-      const prefix = guide.trail.slice(0, at).map((t) => t.index);
       for (let other = taken.alternatives.length - 1; other > taken.index; other--) {
-        const next = [...prefix, other];
-        if (taken.lazy === true && asked.has(next.join())) continue;
-        if (taken.lazy === true) asked.add(next.join());
-        scripts.push(next);
+        const next = { trail: guide.trail, at, other };
+        if (taken.lazy === true) {
+          const name = scriptOf(next).join();
+          if (asked.has(name)) continue;
+          asked.add(name);
+        }
+        branches.push(next);
       }
     }
   }

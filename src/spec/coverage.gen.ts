@@ -76,6 +76,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "cq.mixed-two-slots": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
   "cq.mixed-filler": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
   "cq.mixed-filler-overwritten": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
+  "cq.mixed-livelock": { model: true, tests: [] },
   "overflow.backlog": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.drops-when-full": { model: false, tests: [] },
   "overflow.flag": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },

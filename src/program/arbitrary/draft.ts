@@ -1,7 +1,7 @@
 // A program before its requests have names. A draft refers to another request by how far back it is,
 // and `resolve` gives every request its user_data and every reference a number: after generation, so
 // that dropping operations leaves a program whose references still mean something.
-import { IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
+import { IORING_NOP_CQE32, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
 import type { Address, Operation, Program, SqeSpec } from "../program.ts";
 
 /** What a request that cancels or changes another one looks for. */
@@ -62,8 +62,11 @@ class Resolver {
   private readonly manner: Manner;
   private readonly repeatsTimers: boolean;
 
+  readonly drafts: readonly Draft[];
+
   constructor(manner: Manner, drafts: readonly Draft[]) {
     this.manner = manner;
+    this.drafts = drafts;
     this.repeatsTimers = drafts.some((draft) => {
       const sqe = draft.op === "slot" ? draft.sqe : draft.op === "sqe" ? draft : undefined;
       return sqe?.opcode === "TIMEOUT" && ((sqe.opFlags ?? 0) & IORING_TIMEOUT_MULTISHOT) !== 0;
@@ -96,10 +99,18 @@ class Resolver {
 }
 
 /** The operations of a program whose ring is `ring`. */
+/** [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good. */
+function shortOnly(draft: Draft): Draft {
+  const short = <T extends SqeDraft>(sqe: T): T =>
+    sqe.opcode === "NOP" || sqe.opcode === 0 ? { ...sqe, opFlags: sqe.opFlags === undefined ? undefined : (sqe.opFlags & ~IORING_NOP_CQE32) >>> 0 } : sqe;
+  if (draft.op === "sqe") return short(draft);
+  return draft.op === "slot" ? { ...draft, sqe: short(draft.sqe) } : draft;
+}
+
 export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner: Manner): Operation[] {
-  const resolver = new Resolver(manner, drafts);
+  const resolver = new Resolver(manner, ring.flags.includes("CQE_MIXED") ? drafts.map(shortOnly) : drafts);
   const slots = slotsOf(ring.entries);
-  return drafts.map((draft, index): Operation => {
+  return resolver.drafts.map((draft, index): Operation => {
     if (draft.op === "slot") return { op: "slot", slot: draft.slot % slots, sqe: resolver.sqe(draft.sqe, index) };
     if (draft.op === "sqe") {
       const { op, ...sqe } = draft;
