@@ -151,6 +151,8 @@ function getEvents(m: Machine, call: EnterCall): number {
     runTaskWork(m);
     if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
+    // A timer that fires just now ends the wait, and its task work stays for the next one.
+    if (defersTaskWork(m)) m.scheduler.beforeCount(m);
     // [timeout.wakes-waiter]
     return reached || m.ring.cqTimeouts !== timeoutsSeen;
   };

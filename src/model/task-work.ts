@@ -154,7 +154,6 @@ export function runTaskWork(m: Machine): void {
   m.inCall = true;
   if (m.taskWorks.length > 0) m.scheduler.beforeTaskWork(m);
   while (m.taskWorks.length > 0) {
-    if (m.hasRing && showsTaskWork(m) && !defersTaskWork(m)) clearSqFlag(m, IORING_SQ_TASKRUN);
     const works = m.taskWorks;
     m.taskWorks = [];
     for (const work of works.reverse()) {
@@ -187,6 +186,7 @@ function runTaskList(m: Machine): void {
   }
   m.unqueued = [...m.unqueued, ...m.running];
   m.running = outer;
+  if (showsTaskWork(m)) clearSqFlag(m, IORING_SQ_TASKRUN);
   flushCompletions(m, true);
 }
 

@@ -41,7 +41,7 @@ export class Guided implements Scheduler {
   lateNeeded = false;
   private readonly seen: Seen | undefined;
   private hasSplit = false;
-  private steps = 0;
+  steps = 0;
   /** How far the code of the call has come, in calls of this scheduler: with the state it says where a run is. */
   private at = 0;
 

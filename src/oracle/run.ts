@@ -27,6 +27,9 @@ const REMEMBER_FROM = 6;
 /** Even where the search has spent its runs, every window gets a few. */
 const LEAST = 8;
 
+/** A run is reckoned to take as many steps at most: a few that take thousands count for many. */
+const STEPS_A_RUN = 100;
+
 export interface Runs {
   readonly survivors: readonly Survivor[];
   /** The search went no further: more might have survived. */
@@ -44,15 +47,17 @@ export function runs(origin: Machine, expected: Expected, search: Search, move: 
   const asked = new Set<string>();
   const seen = new Seen();
   const most = Math.max(LEAST, Math.min(search.most, left));
+  let steps = 0;
   for (let tried = 0; ; tried++) {
     const branch = branches.pop();
     if (branch === undefined) return { survivors, incomplete: false, tried };
-    if (tried >= most || (survivors.length > 0 && tried >= search.enough)) return { survivors, incomplete: true, tried };
+    if (tried >= most || steps > most * STEPS_A_RUN || (survivors.length > 0 && tried >= search.enough)) return { survivors, incomplete: true, tried };
     const script = scriptOf(branch);
     const machine = origin.fork();
     const guide = new Guided(script, expected, search.effort, tried < REMEMBER_FROM ? undefined : seen);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
+    steps += guide.steps;
     seen.lateNeeded ||= guide.lateNeeded;
     for (let at = guide.trail.length - 1; at >= 0; at--) {
       const taken = guide.trail[at];
