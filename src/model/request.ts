@@ -134,6 +134,8 @@ export class Request {
   workHash = 0;
   /** Unbounded work of io-wq: may take for ever. */
   unbound = false;
+  /** A wait ended before a worker began it. */
+  passedOver = false;
   workCancelled = false;
   /** An ASYNC_CANCEL said -EALREADY: a worker that blocks is interrupted, one that had not begun may refuse. */
   workInterrupted = false;
@@ -213,6 +215,7 @@ export class Request {
     copy.cancels = this.cancels;
     copy.workHash = this.workHash;
     copy.unbound = this.unbound;
+    copy.passedOver = this.passedOver;
     copy.workCancelled = this.workCancelled;
     copy.workInterrupted = this.workInterrupted;
     copy.waited = this.waited;

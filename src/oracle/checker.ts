@@ -15,7 +15,7 @@ import {
 import { dueCompletions } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
-import { isQuiet, lacksWorker } from "./quiet.ts";
+import { isQuiet, lacksWorker, passOver } from "./quiet.ts";
 import { runs, type Survivor } from "./run.ts";
 import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
@@ -168,6 +168,7 @@ export class Checker implements Observer {
     if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < WATCHDOG_HIT_NS) return true;
     const live = this.candidates.filter((m) => dueCompletions(m, 0n) === 0 || lacksWorker(m));
     if (live.length > 0) this.candidates = live;
+    this.candidates.forEach(passOver);
     return live.length > 0;
   }
 

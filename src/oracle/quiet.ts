@@ -26,6 +26,11 @@ export function anythingMoves(m: Machine): boolean {
 /** On a ring that defers its task work: what was handed over during a wait may find no worker before the wait ends. */
 export function lacksWorker(m: Machine): boolean {
   if (!m.hasRing || !defersTaskWork(m)) return false;
-  for (const r of m.requests.values()) if (r.state === "queued" && !r.waited) return true;
+  for (const r of m.requests.values()) if (r.state === "queued" && !r.waited && !r.passedOver) return true;
   return false;
+}
+
+/** Once: what finds no worker after that does not come. */
+export function passOver(m: Machine): void {
+  for (const r of m.requests.values()) if (r.state === "queued") r.passedOver = true;
 }
