@@ -1,5 +1,8 @@
 // The package's public face: both kernels, the driver, programs and the oracle. Nothing is done on import.
 export * from "./kernel.ts";
+/** Constants of <linux/io_uring.h> and their tables, and sizes and offsets of its structs. */
+export * as abi from "./spec/constants.gen.ts";
+export * as structs from "./spec/codec.gen.ts";
 export type * from "./driver.ts";
 export { openDriver } from "./open.ts";
 export { createModelKernel } from "./model/kernel.ts";

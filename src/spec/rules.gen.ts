@@ -99,7 +99,7 @@ const TABLE = {
   "enter.no-wait-without-getevents": { force: "must", since: "5.1", text: "Without IORING_ENTER_GETEVENTS the call does not wait, and min_complete and the extended argument are not looked at." },
   "enter.getevents-waits": { force: "must", since: "5.1", text: "With IORING_ENTER_GETEVENTS the call returns once min_complete completions are visible, after it has run task work and flushed the backlog." },
   "enter.counts-unconsumed": { force: "must", since: "5.1", text: "min_complete counts every CQE between head and tail, those included that were there before the call." },
-  "enter.min-complete-clamped": { force: "must", since: "6.15", text: "A min_complete above the size of the completion queue is cut to that size." },
+  "enter.min-complete-clamped": { force: "must", since: "6.15", text: "A min_complete above the size of the completion queue, and below 2^31, is cut to that size." },
   "enter.ext-arg-size": { force: "must", since: "5.11", text: "With IORING_ENTER_EXT_ARG an argument size other than that of io_uring_getevents_arg gives -EINVAL, an unreadable argument -EFAULT." },
   "enter.bad-timespec-efault": { force: "must", since: "5.11", text: "An unreadable time in the extended argument gives -EFAULT." },
   "enter.timeout-etime": { force: "must", since: "5.11", text: "A wait that reaches its time with an empty completion queue ends with -ETIME; a time that is 0 or negative has passed already." },
@@ -148,7 +148,7 @@ const TABLE = {
   "link.chain-order": { force: "must", since: "5.3", text: "The completions of one chain are posted in the order of the chain." },
   "link.successor-on-worker": { force: "must", since: "5.5", text: "When a worker completes a request, the same worker goes on with the successor." },
   "hardlink.implies-link": { force: "must", since: "5.5", text: "IOSQE_IO_HARDLINK links to the next request whether or not IOSQE_IO_LINK is set too." },
-  "hardlink.survives-error": { force: "must", since: "5.5", text: "A hard-linked request that completes with an error leaves its chain intact: the successor is issued." },
+  "hardlink.survives-error": { force: "must", since: "5.5", text: "A hard-linked request that completes with an error, or transfers less than it was asked to, leaves its chain intact: the successor is issued." },
   "hardlink.per-member": { force: "must", since: "5.5", text: "In a chain of mixed links it is the flag of the failing member that decides whether the chain goes on." },
   "hardlink.prep-error-severs": { force: "must", since: "5.15", text: "A failure at submission severs hard links as well." },
   "drain.waits-all-before": { force: "must", since: "5.2", text: "A request with IOSQE_IO_DRAIN is not issued before every request submitted earlier has completed." },
@@ -181,7 +181,7 @@ const TABLE = {
   "timeout.wakes-waiter": { force: "must", since: "5.4", text: "A timeout that fires, or that is satisfied during the wait, ends a wait in io_uring_enter even where min_complete was not reached." },
   "timeout.multishot-repeats": { force: "must", since: "6.4", text: "With IORING_TIMEOUT_MULTISHOT the timer posts -ETIME with IORING_CQE_F_MORE each time it fires and starts again, off times in all or for ever where off is 0; the last CQE has no F_MORE." },
   "timeout.cancelled-ecanceled": { force: "must", since: "5.5", text: "A timeout that is removed or cancelled completes with -ECANCELED." },
-  "timeout.remove-results": { force: "must", since: "5.5", text: "TIMEOUT_REMOVE gives 0 where it took a timeout with that user_data away, and -ENOENT where there is none." },
+  "timeout.remove-results": { force: "must", since: "5.5", text: "TIMEOUT_REMOVE gives 0 where it took a timeout with that user_data away, -ENOENT where there is none, and -EALREADY only where it is firing." },
   "timeout.remove-only-timeouts": { force: "must", since: "5.5", text: "TIMEOUT_REMOVE looks among timeouts alone: a poll or a read with that user_data is not found." },
   "timeout.update": { force: "must", since: "5.11", text: "IORING_TIMEOUT_UPDATE starts a pending timeout anew with another time; from then on it counts no completions." },
   "timeout.count-steps-back": { force: "may", since: "5.4", text: "A timer that fires takes one off the count of completions before its own CQE adds one: reckoned in between, the count seems to have wrapped, and every timeout that counts completes with 0." },
@@ -351,7 +351,7 @@ const TABLE = {
   "iopoll.worker": { force: "must", since: "6.1", text: "On a ring with IORING_SETUP_IOPOLL a worker posts nothing: the thread completes what it did." },
   "iopoll.nop": { force: "must", since: "5.1", text: "A NOP completes on a ring with IORING_SETUP_IOPOLL as on any other, and the submission posts it." },
   "liveness.due": { force: "must", since: "5.1", text: "A completion that nothing holds back any more is posted sooner or later without further input, so a wait for no more than those does not last for ever." },
-  "liveness.blocks": { force: "must", since: "5.1", text: "A wait without time for more completions than can come does not return." },
+  "liveness.blocks": { force: "must", since: "5.1", text: "A wait without time for more completions than can come does not return, unless a timeout fires or its ring is polled." },
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type RuleId = keyof typeof TABLE;
