@@ -87,9 +87,13 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
     cancelled++;
     if (!all) return "cancelled";
   }
-  for (const r of running) {
-    r.workInterrupted = true;
-    if (!all) return "running";
+  // [cancel.one-each-kind] the workers of bounded and of unbounded work are looked through apart
+  for (const unbound of [false, true]) {
+    for (const r of running) {
+      if (r.unbound !== unbound) continue;
+      r.workInterrupted = true;
+      if (!all) break;
+    }
   }
   if (running.length > 0) return "running";
   return cancelled > 0 ? "cancelled" : "not found";

@@ -218,6 +218,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "cancel.bounded-first": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.hashed-together": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.taken-along": { model: true, tests: [] },
+  "cancel.one-each-kind": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "poll.one-shot": { model: true, tests: ["test/integration/rule/poll.test.ts"] },
   "poll.level-at-submit": { model: true, tests: ["test/integration/rule/poll.test.ts"] },
   "poll.errors-always": { model: true, tests: ["test/integration/rule/poll.test.ts"] },
