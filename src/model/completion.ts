@@ -66,15 +66,19 @@ function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
   return at;
 }
 
+/** Whose CQE it is: that of a request, an entry of the backlog, or one beside the last of a request (io_fill_cqe_aux). */
+type Origin = "request" | "backlog" | "aside";
+
 /** Writes one CQE to the ring; false where there is no room. The tail is published by commitCq. */
-function fillCqe(m: Machine, cqe: Cqe, flushing = false): boolean {
+function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   const ring = m.ring;
   const slots = isBig(m, cqe) ? 2 : 1;
-  if (ring.cqWindow < slots && !refillWindow(m, flushing, slots)) return false;
+  if (ring.cqWindow < slots && !refillWindow(m, origin === "backlog", slots)) return false;
   // [cq.mixed-filler-overwritten] not by the tail: a filler without room behind it leaves this where it was
   const at = storeCqe(m, ring.cqSlot, m.scheduler.posted(m, cqe));
   if (slots === 2) ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
-  if (slots === 2 || ring.cqeSize > CQE.size) {
+  // [cq.big-half-stale]
+  if (slots === 2 || (ring.cqeSize > CQE.size && origin !== "aside")) {
     // [cq.big-half]
     const [first, second] = cqe.big ?? [0n, 0n];
     const bytes = writable(ring.ring);
@@ -172,7 +176,7 @@ export function postMore(m: Machine, r: Request, res: number, flags: number): bo
   if (wasFull && m.scheduler.choose(m, "multishot.room", ["room", "full"]) === 1) return false;
   const cqe = { userData: r.userData, res, flags };
   m.scheduler.beforePost(m, cqe);
-  const posted = fillCqe(m, cqe);
+  const posted = fillCqe(m, cqe, "aside");
   m.ring.cqFlush = true;
   return posted;
 }
@@ -180,14 +184,14 @@ export function postMore(m: Machine, r: Request, res: number, flags: number): bo
 /** io_add_aux_cqe: a CQE of no request of this ring, in its task work. */
 export function postInTaskWork(m: Machine, cqe: Cqe): void {
   m.scheduler.beforePost(m, cqe);
-  if (!fillCqe(m, cqe)) overflows(m, { ...cqe, group: 0 });
+  if (!fillCqe(m, cqe, "aside")) overflows(m, { ...cqe, group: 0 });
   m.ring.cqFlush = true;
 }
 
 /** io_post_aux_cqe: the same, at once, and published. */
 export function postAside(m: Machine, cqe: Cqe): void {
   if (m.inCall) m.scheduler.beforePost(m, cqe);
-  if (!fillCqe(m, cqe)) overflows(m, { ...cqe, group: 0 });
+  if (!fillCqe(m, cqe, "aside")) overflows(m, { ...cqe, group: 0 });
   commitCq(m);
 }
 
@@ -263,7 +267,7 @@ export function flushOverflow(m: Machine): void {
     const at = m.scheduler.nextOfBacklog(m);
     const next = at === undefined ? undefined : ring.overflow[at];
     // [cq.mixed-livelock] a long one that does not fit keeps the wait from ending
-    if (next === undefined || !fillCqe(m, next, true)) break;
+    if (next === undefined || !fillCqe(m, next, "backlog")) break;
     ring.overflow = ring.overflow.filter((entry) => entry !== next);
     ring.flushed++;
   }

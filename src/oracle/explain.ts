@@ -1,6 +1,6 @@
 // Words for what was seen and for what the model would have done instead.
 import { Unmodelled, WouldBlockForever } from "../kernel.ts";
-import { WORD } from "../model/layout.ts";
+import { CQES, WORD } from "../model/layout.ts";
 import { enter, register } from "../model/enter.ts";
 import type { Machine } from "../model/machine.ts";
 import { load32, load64 } from "../model/memory.ts";
@@ -61,7 +61,7 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
 function newCqes(m: Machine, from: number): string[] {
   const seen: string[] = [];
   for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) {
-    const at = 64 + (i & (m.ring.cqEntries - 1)) * m.ring.cqeSize;
+    const at = CQES + (i & (m.ring.cqEntries - 1)) * m.ring.cqeSize;
     const { bytes } = m.ring.ring;
     seen.push(cqe({ userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) }));
   }

@@ -82,6 +82,7 @@ const TABLE = {
   "cq.mixed-filler": { force: "must", since: "6.18", text: "A CQE of 32 bytes does not wrap around the end of the ring: where one slot is left there, a CQE with user_data 0, result 0 and IORING_CQE_F_SKIP fills it." },
   "cq.mixed-filler-overwritten": { force: "must", since: "6.18", text: "Where there is no room behind the filler the long CQE goes to the backlog, and the next short one is written over the filler while the tail moves on: the application then reads the slot at the tail's old place a second time." },
   "cq.mixed-livelock": { force: "unspecified", since: "6.18", text: "A wait on a CQE_MIXED ring whose backlog begins with a long CQE for which there is one free slot goes round for ever in the kernel, where not even SIGKILL ends it, unless cq.head moves." },
+  "cq.big-half-stale": { force: "must", since: "5.19", text: "With IORING_SETUP_CQE32 a further CQE of a multishot request, and a message from a ring, leave the second half of their slot as it was: it may still hold that of an earlier CQE." },
   "overflow.backlog": { force: "must", since: "5.5", text: "A completion that finds no free slot waits in a backlog without limit, in order, and is not lost." },
   "overflow.drops-when-full": { force: "must", since: "5.1", until: "5.4", text: "A completion that finds no free slot is lost, and cq.overflow counts it." },
   "overflow.flag": { force: "must", since: "5.8", text: "IORING_SQ_CQ_OVERFLOW is set in the submission queue's flags when the backlog gets its first entry." },

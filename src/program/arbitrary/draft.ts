@@ -99,7 +99,10 @@ class Resolver {
 }
 
 /** The operations of a program whose ring is `ring`. */
-/** [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good. */
+/**
+ * [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good: there are
+ * none where the CQ may fill, and none in hostile programs, which lie about its head.
+ */
 function shortOnly(draft: Draft): Draft {
   const short = <T extends SqeDraft>(sqe: T): T =>
     sqe.opcode === "NOP" || sqe.opcode === 0 ? { ...sqe, opFlags: sqe.opFlags === undefined ? undefined : (sqe.opFlags & ~IORING_NOP_CQE32) >>> 0 } : sqe;
@@ -107,8 +110,14 @@ function shortOnly(draft: Draft): Draft {
   return draft.op === "slot" ? { ...draft, sqe: short(draft.sqe) } : draft;
 }
 
+/** More than a legal program's completions. */
+const ROOMY = 256;
+
+const mayHang = (ring: Program["ring"], drafts: readonly Draft[]): boolean =>
+  ring.flags.includes("CQE_MIXED") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter"));
+
 export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner: Manner): Operation[] {
-  const resolver = new Resolver(manner, ring.flags.includes("CQE_MIXED") ? drafts.map(shortOnly) : drafts);
+  const resolver = new Resolver(manner, mayHang(ring, drafts) ? drafts.map(shortOnly) : drafts);
   const slots = slotsOf(ring.entries);
   return resolver.drafts.map((draft, index): Operation => {
     if (draft.op === "slot") return { op: "slot", slot: draft.slot % slots, sqe: resolver.sqe(draft.sqe, index) };

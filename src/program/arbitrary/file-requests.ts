@@ -2,7 +2,7 @@
 // them in, with the mistakes that a driver makes.
 import fc from "fast-check";
 import {
-  IORING_FSYNC_DATASYNC, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
+  IORING_FSYNC_DATASYNC, IORING_NOP_CQE32, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
   O_APPEND, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, RWF_NOWAIT,
 } from "../../spec/constants.gen.ts";
 import type { SqeDraft } from "./draft.ts";
@@ -22,6 +22,13 @@ export const nop: fc.Arbitrary<SqeDraft> = mix<SqeDraft>(
     opFlags: fc.constant(IORING_NOP_INJECT_RESULT),
     // -ECANCELED, -EIO and -EAGAIN among them
     len: pick([2, 1], [1, 77], [2, 0xffff_fffb], [1, 0xffff_ff83], [1, 0xffff_fff5], [1, 0x7fff_ffff], [1, 0x8000_0000]),
+  })],
+  // a CQE of 32 bytes, refused on rings that have none
+  [1, record({
+    opcode: fc.constant("NOP" as const),
+    opFlags: fc.constant(IORING_NOP_CQE32),
+    off: fc.integer({ min: 0, max: 0xffff }),
+    addr: fc.integer({ min: 0, max: 0xffff }).map((number) => ({ is: "number" as const, number })),
   })],
   [1, record({
     opcode: fc.constant("NOP" as const),

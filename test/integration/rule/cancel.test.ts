@@ -1,7 +1,7 @@
 // Chapter cancel.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
 import { SYNC_CANCEL_REG } from "../../../src/spec/codec.gen.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, atSubmission, byUserData, expect, onBoth, pairs } from "./on-both.ts";
 
 const { IORING_ASYNC_CANCEL_ALL: ALL, IORING_ASYNC_CANCEL_ANY: ANY, IORING_ASYNC_CANCEL_FD: FD } = abi;
 const { IORING_ASYNC_CANCEL_OP: OP, IORING_ASYNC_CANCEL_USERDATA: USERDATA, IORING_ASYNC_CANCEL_FD_FIXED: FD_FIXED } = abi;
@@ -49,18 +49,6 @@ function syncCancel(on: Bench, ring: TestRing, key: Key): number {
 }
 
 const put = (on: Bench, fd: number): number => on.kernel.system.write(fd, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
-const byUserData = (seen: readonly Seen[]): Record<string, number> =>
-  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
-
-/** The result of an SQE that fails at submission, so that what is behind it is not submitted. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect(others).toEqual([]);
-  return seen?.res;
-}
 
 /** Two pipes and a ring on which wait: 1 a poll of the one, 2 a poll of the other, 3 a READ of the one, 4 a timeout. */
 function four(on: Bench): { readonly ring: TestRing; readonly one: number; readonly other: number } {

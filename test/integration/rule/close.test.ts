@@ -1,27 +1,9 @@
 // Chapter close.
-import type { Bench, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { SqeFields } from "./on-both.ts";
+import { abi, accepted, atSubmission, expect, onBoth } from "./on-both.ts";
 
 const close = (fd: number, more: Partial<SqeFields> = {}): SqeFields => ({ opcode: abi.IORING_OP_CLOSE, fd, userData: 1n, ...more });
 const nop = (userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData });
-
-/** The result of a CLOSE that is accepted: what is behind it is submitted. */
-function accepted(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(2);
-  const seen = ring.wait(2);
-  expect(seen.length).toBe(2);
-  return seen.find(({ userData }) => userData === 1n)?.res;
-}
-
-/** The result of a CLOSE that fails at submission. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect([seen?.userData, others]).toEqual([1n, []]);
-  return seen?.res;
-}
 
 onBoth("[close.bad-fd] a descriptor that is not open, or not any more", (on) => {
   expect(accepted(on, close(1_000_000))).toBe(-abi.EBADF);

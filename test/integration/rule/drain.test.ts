@@ -1,7 +1,7 @@
 // Chapter drain.
-import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
+import type { Bench, SqeFields, TestRing } from "./on-both.ts";
 import { SYNC_CANCEL_REG } from "../../../src/spec/codec.gen.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, byUserData, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 const DRAIN = abi.IOSQE_IO_DRAIN;
@@ -18,9 +18,6 @@ function read(on: Bench, fd: number, userData: bigint, flags = 0): SqeFields {
 const whoRuns = (userData: bigint, flags = 0): SqeFields => ({ opcode: abi.IORING_OP_ASYNC_CANCEL, addr: userData, userData, flags });
 
 const put = (on: Bench, fd: number): number => on.kernel.system.write(fd, Uint8Array.of(1, 2, 3));
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
-const byUserData = (seen: readonly Seen[]): Record<string, number> =>
-  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
 
 /** IORING_REGISTER_SYNC_CANCEL by user_data, which no drain holds back. */
 function syncCancel(on: Bench, ring: TestRing, userData: bigint): number {

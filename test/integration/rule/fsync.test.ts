@@ -1,6 +1,6 @@
 // Chapter fsync.
 import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 /** What a worker does on such a ring is posted in a call with GETEVENTS, what is done inline without one. */
@@ -10,7 +10,6 @@ const fsync = (userData: bigint, fd: number, more: Partial<SqeFields> = {}): Sqe
   opcode: abi.IORING_OP_FSYNC, userData, fd, ...more,
 });
 const nop = (userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const byUserData = (seen: readonly Seen[]): Map<bigint, number> => new Map(pairs(seen));
 
 /** The result of an FSYNC that is accepted: what is behind it is submitted. */

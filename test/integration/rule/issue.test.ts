@@ -1,6 +1,6 @@
 // Chapter issue.
-import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { Bench, SqeFields } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 /** On such a ring what does not complete inline is not seen before a call with GETEVENTS. */
@@ -10,7 +10,6 @@ const nop = (userData: bigint, flags = 0): SqeFields => ({ opcode: abi.IORING_OP
 const read = (userData: bigint, fd: number, addr: bigint, flags = 0): SqeFields => ({
   opcode: abi.IORING_OP_READ, fd, addr, len: 4, userData, flags,
 });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const put = (on: Bench, fd: number, text: string): number => on.kernel.system.write(fd, new TextEncoder().encode(text));
 /** A number that no descriptor has, and that the next one gets. */
 function nextNumber(on: Bench): number {

@@ -1,6 +1,6 @@
 // Chapter link.
-import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { Bench, SqeFields } from "./on-both.ts";
+import { abi, byUserData, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 
@@ -22,9 +22,6 @@ function write(on: Bench, fd: number, text: string, userData: bigint, flags = 0)
 
 const put = (on: Bench, fd: number, text: string): number => on.kernel.system.write(fd, new TextEncoder().encode(text));
 const take = (on: Bench, fd: number): number => on.kernel.system.read(fd, new Uint8Array(64));
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
-const byUserData = (seen: readonly Seen[]): Record<string, number> =>
-  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
 
 onBoth("[link.collects] a TIMEOUT behind a READ in its chain takes its time from memory before the READ fills that in", (on) => {
   // What the READ brings is a negative time, which a TIMEOUT refuses.

@@ -69,3 +69,13 @@ onBoth("[cq.mixed-filler-overwritten] a filler without room behind it", (on) => 
   // The filler's place holds 5, and the place of the fifth is still that of the first.
   expect(slots(ring)).toEqual([[1n, 0n], [2n, 0n], [3n, 0n], [5n, 0n]]);
 });
+
+onBoth("[cq.big-half-stale] a message leaves the second half of its slot as it was", (on) => {
+  const ring = on.ring(1, { flags: abi.IORING_SETUP_CQE32 | abi.IORING_SETUP_CQSIZE, cqEntries: 1 });
+  ring.results(long(1n));
+  ring.submit({ opcode: abi.IORING_OP_MSG_RING, userData: 2n, fd: ring.fd, off: 7n, len: 5, flags: abi.IOSQE_CQE_SKIP_SUCCESS });
+  expect(slots(ring)).toEqual([[7n, 5n], [0x1111n, 0x2222n]]);
+  ring.reap();
+  ring.results(nop(3n));
+  expect(slots(ring)).toEqual([[3n, 0n], [0n, 0n]]);
+});

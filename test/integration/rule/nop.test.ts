@@ -1,6 +1,6 @@
 // Chapter nop.
-import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { Bench, SqeFields } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 const INJECT = abi.IORING_NOP_INJECT_RESULT;
@@ -9,7 +9,6 @@ const FIXED = abi.IORING_NOP_FIXED_FILE;
 
 const nop = (userData: bigint, more: Partial<SqeFields> = {}): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData, ...more });
 const inject = (userData: bigint, result: number, flags = 0): SqeFields => nop(userData, { opFlags: INJECT, len: result >>> 0, flags });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 
 /** The result of a NOP that is accepted: what is behind it is submitted. */
 function accepted(on: Bench, more: Partial<SqeFields>): number | undefined {

@@ -4,26 +4,12 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { EnterArg, Fd, Kernel, Region, Ring, SetupParams } from "../../../src/kernel.ts";
 import { KernelError } from "../../../src/kernel.ts";
 import { createModelKernel } from "../../../src/model/kernel.ts";
-import { GETEVENTS_ARG, KERNEL_TIMESPEC, SQE } from "../../../src/spec/codec.gen.ts";
+import { encodeSqe, GETEVENTS_ARG, KERNEL_TIMESPEC, type Sqe } from "../../../src/spec/codec.gen.ts";
 import * as abi from "../../../src/spec/constants.gen.ts";
 import { realOrSay } from "../real.ts";
 
-/** An SQE by the names of struct io_uring_sqe; what is left out is 0, fd is -1. */
-export interface SqeFields {
-  readonly opcode: number;
-  readonly flags?: number;
-  readonly ioprio?: number;
-  readonly fd?: number;
-  readonly off?: bigint;
-  readonly addr?: bigint;
-  readonly len?: number;
-  readonly opFlags?: number;
-  readonly userData?: bigint;
-  readonly bufIndex?: number;
-  readonly personality?: number;
-  readonly spliceFdIn?: number;
-  readonly addr3?: bigint;
-}
+/** An SQE; what is left out is 0, fd is -1. */
+export type SqeFields = Partial<Omit<Sqe, "opcode" | "pad">> & Pick<Sqe, "opcode">;
 
 export interface Seen {
   readonly userData: bigint;
@@ -83,20 +69,8 @@ export class TestRing {
   slot(slot: number, sqe: SqeFields): void {
     const at = slot * this.sqeSize;
     this.ring.sqes.fill(0, at, at + this.sqeSize);
-    const to = view(this.ring.sqes);
-    to.setUint8(at + SQE.opcode, sqe.opcode);
-    to.setUint8(at + SQE.flags, sqe.flags ?? 0);
-    to.setUint16(at + SQE.ioprio, sqe.ioprio ?? 0, true);
-    to.setInt32(at + SQE.fd, sqe.fd ?? -1, true);
-    to.setBigUint64(at + SQE.off, BigInt.asUintN(64, sqe.off ?? 0n), true);
-    to.setBigUint64(at + SQE.addr, BigInt.asUintN(64, sqe.addr ?? 0n), true);
-    to.setUint32(at + SQE.len, sqe.len ?? 0, true);
-    to.setUint32(at + SQE.rw_flags, sqe.opFlags ?? 0, true);
-    to.setBigUint64(at + SQE.user_data, sqe.userData ?? 0n, true);
-    to.setUint16(at + SQE.buf_index, sqe.bufIndex ?? 0, true);
-    to.setUint16(at + SQE.personality, sqe.personality ?? 0, true);
-    to.setInt32(at + SQE.splice_fd_in, sqe.spliceFdIn ?? 0, true);
-    to.setBigUint64(at + SQE.addr3, sqe.addr3 ?? 0n, true);
+    const { off = 0n, addr = 0n } = sqe;
+    encodeSqe(view(this.ring.sqes), at, { fd: -1, ...sqe, off: BigInt.asUintN(64, off), addr: BigInt.asUintN(64, addr) });
   }
 
   /** Fills in the next SQEs and publishes them; submits nothing. */
@@ -250,6 +224,33 @@ export class Bench {
     if (result < 0) throw new Error(`expected a result, got errno ${-result}`);
     return result;
   }
+}
+
+/** user_data and result of each, in their order. */
+export const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
+
+/** Results by user_data, where the order is not what a test is about. */
+export const byUserData = (seen: readonly Seen[]): Record<string, number> =>
+  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
+
+const BEHIND: SqeFields = { opcode: abi.IORING_OP_NOP, userData: 99n };
+
+/** The result of an SQE that fails at submission, so that what is behind it is not submitted. */
+export function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
+  const ring = on.ring();
+  expect(ring.submit(sqe, BEHIND)).toBe(1);
+  const [seen, ...others] = ring.reap();
+  expect(others).toEqual([]);
+  return seen?.res;
+}
+
+/** The result of an SQE that is accepted: what is behind it is submitted. */
+export function accepted(on: Bench, sqe: SqeFields): number | undefined {
+  const ring = on.ring();
+  expect(ring.submit(sqe, BEHIND)).toBe(2);
+  const seen = ring.wait(2);
+  expect(seen.length).toBe(2);
+  return seen.find(({ userData }) => userData !== BEHIND.userData)?.res;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Chapter openat.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, atSubmission, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 /** What a worker does on such a ring is posted in a call with GETEVENTS, what is done inline without one. */
@@ -8,7 +8,6 @@ const DEFER = abi.IORING_SETUP_DEFER_TASKRUN | abi.IORING_SETUP_SINGLE_ISSUER;
 const CREATE = abi.O_RDWR | abi.O_CREAT;
 
 const nop = (userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const byUserData = (seen: readonly Seen[]): Map<bigint, number> => new Map(pairs(seen));
 const directory = (on: Bench): number => on.kernel.system.open(".", abi.O_RDONLY | abi.O_DIRECTORY);
 
@@ -26,15 +25,6 @@ function accepted(on: Bench, sqe: SqeFields): number {
   const found = byUserData(seen);
   expect(found.get(99n)).toBe(0);
   return adopted(on, found.get(1n));
-}
-
-/** The result of an OPENAT that fails at submission. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect([seen?.userData, seen?.flags, others]).toEqual([1n, 0, []]);
-  return seen?.res;
 }
 
 function adopted(on: Bench, fd = -1): number {

@@ -1,6 +1,6 @@
 // Chapter poll.
-import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { Bench, SqeFields } from "./on-both.ts";
+import { abi, atSubmission, byUserData, expect, onBoth, pairs } from "./on-both.ts";
 
 const { POLLIN, POLLOUT, POLLERR, POLLHUP, IORING_POLL_ADD_MULTI: MULTI } = abi;
 const MORE = abi.IORING_CQE_F_MORE;
@@ -15,18 +15,6 @@ const remove = (target: bigint, userData: bigint): SqeFields => ({ opcode: abi.I
 
 const put = (on: Bench, fd: number): number => on.kernel.system.write(fd, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
 const take = (on: Bench, fd: number): number => on.kernel.system.read(fd, new Uint8Array(8));
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
-const byUserData = (seen: readonly Seen[]): Record<string, number> =>
-  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
-
-/** The result of an SQE that fails at submission, so that what is behind it is not submitted. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect(others).toEqual([]);
-  return seen?.res;
-}
 
 onBoth("[poll.one-shot] a poll completes once, with those of its events that are there", (on) => {
   const { read: from, write: to } = on.pipe();

@@ -1,6 +1,6 @@
 // Chapter rw.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, accepted, atSubmission, expect, onBoth, pairs } from "./on-both.ts";
 
 const { IOSQE_ASYNC: ASYNC, IOSQE_IO_LINK: LINK, O_NONBLOCK, RWF_NOWAIT } = abi;
 /** On such a ring what does not complete inline is not seen before a call with GETEVENTS. */
@@ -29,7 +29,6 @@ const poll = (fd: number, events: number, userData: bigint, len = 0): SqeFields 
 });
 const cancel = (target: bigint, userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_ASYNC_CANCEL, addr: target, userData });
 
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const sorted = (seen: readonly Seen[]): [bigint, number][] => pairs(seen).toSorted(([a], [b]) => Number(a - b));
 const put = (on: Bench, fd: number, bytes: readonly number[] | Uint8Array): number => on.kernel.system.write(fd, Uint8Array.from(bytes));
 const take = (on: Bench, fd: number, count: number): number[] => {
@@ -55,24 +54,6 @@ function result(ring: TestRing, sqe: SqeFields): number | undefined {
   const seen = ring.wait(1);
   expect(seen.map(({ userData, flags }) => [userData, flags])).toEqual([[1n, 0]]);
   return seen[0]?.res;
-}
-
-/** The result of an SQE that fails at submission, so that what is behind it is not submitted. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect([seen?.userData, others]).toEqual([1n, []]);
-  return seen?.res;
-}
-
-/** The result of an SQE that is accepted: what is behind it is submitted. */
-function accepted(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(2);
-  const seen = ring.wait(2);
-  expect(seen.length).toBe(2);
-  return seen.find(({ userData }) => userData === 1n)?.res;
 }
 
 /** Hands a request to a worker that may wait: behind another one that it runs, without IOSQE_ASYNC of its own. */

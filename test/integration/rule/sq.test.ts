@@ -1,6 +1,6 @@
 // Chapter sq.
 import type { Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const NO_SQARRAY = abi.IORING_SETUP_NO_SQARRAY;
 const SUBMIT_ALL = abi.IORING_SETUP_SUBMIT_ALL;
@@ -9,7 +9,6 @@ const LINK = abi.IOSQE_IO_LINK;
 
 const nop = (userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData });
 const names = (seen: readonly Seen[]): bigint[] => seen.map(({ userData }) => userData);
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 
 /** SQE i is a NOP named i, and slot i of the array names it. */
 function fill(ring: TestRing): void {

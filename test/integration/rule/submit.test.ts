@@ -1,33 +1,12 @@
 // Chapter submit.
-import type { Bench, Seen, SqeFields } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import type { Seen, SqeFields } from "./on-both.ts";
+import { abi, accepted, atSubmission, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 const ASYNC = abi.IOSQE_ASYNC;
 
 const nop = (userData: bigint, more: Partial<SqeFields> = {}): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData, ...more });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const byUserData = (seen: readonly Seen[]): [bigint, number][] => pairs(seen).sort(([a], [b]) => Number(a - b));
-
-/** The result of an SQE that fails at submission: what is behind it is not submitted. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  expect(ring.sq("head")).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect(others).toEqual([]);
-  expect(seen?.userData).toBe(sqe.userData ?? 0n);
-  return seen?.res;
-}
-
-/** The result of an SQE that is accepted. */
-function accepted(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(2);
-  const seen = ring.wait(2);
-  expect(seen.length).toBe(2);
-  return seen.find(({ userData }) => userData !== 99n)?.res;
-}
 
 onBoth("[submit.invalid-opcode] opcodes that the kernel does not have", (on) => {
   const next = Math.max(...on.kernel.profile.opcodes) + 1;

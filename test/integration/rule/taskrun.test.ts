@@ -1,6 +1,6 @@
 // Chapter taskrun. Rings with IORING_SETUP_DEFER_TASKRUN: more in defer.test.ts.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const { IOSQE_ASYNC: ASYNC, IOSQE_IO_LINK: LINK, IORING_ENTER_GETEVENTS: GETEVENTS } = abi;
 const DEFER = abi.IORING_SETUP_DEFER_TASKRUN | abi.IORING_SETUP_SINGLE_ISSUER;
@@ -14,7 +14,6 @@ const poll = (userData: bigint, fd: number): SqeFields => ({ opcode: abi.IORING_
 const read = (on: Bench, userData: bigint, fd: number): SqeFields => ({
   opcode: abi.IORING_OP_READ, fd, addr: on.buffer(8).addr, len: 8, userData,
 });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const sorted = (seen: readonly Seen[]): [bigint, number][] => pairs(seen).toSorted(([a], [b]) => Number(a - b));
 const put = (on: Bench, fd: number, bytes: number): number => on.kernel.system.write(fd, new Uint8Array(bytes));
 

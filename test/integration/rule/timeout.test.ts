@@ -1,6 +1,6 @@
 // Chapter timeout.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, atSubmission, byUserData, expect, onBoth, pairs } from "./on-both.ts";
 
 const LINK = abi.IOSQE_IO_LINK;
 const MORE = abi.IORING_CQE_F_MORE;
@@ -31,18 +31,6 @@ function gather(ring: TestRing, count: number): Seen[] {
   return found;
 }
 
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
-const byUserData = (seen: readonly Seen[]): Record<string, number> =>
-  Object.fromEntries(seen.map(({ userData, res }) => [String(userData), res]));
-
-/** The result of an SQE that fails at submission, so that what is behind it is not submitted. */
-function atSubmission(on: Bench, sqe: SqeFields): number | undefined {
-  const ring = on.ring();
-  expect(ring.submit(sqe, nop(99n))).toBe(1);
-  const [seen, ...others] = ring.reap();
-  expect(others).toEqual([]);
-  return seen?.res;
-}
 
 /** An SQE that is accepted, and whose request waits. */
 function accepted(on: Bench, sqe: SqeFields): void {

@@ -1,6 +1,6 @@
 // Chapter worker.
 import type { Bench, Seen, SqeFields, TestRing } from "./on-both.ts";
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const { IOSQE_ASYNC: ASYNC, IOSQE_IO_LINK: LINK } = abi;
 /** On such a ring what does not complete inline is not seen before a call with GETEVENTS. */
@@ -15,7 +15,6 @@ type More = Partial<SqeFields>;
 const write = (on: Bench, userData: bigint, fd: number, bytes: readonly number[] | Uint8Array, more: More = {}): SqeFields => ({
   opcode: abi.IORING_OP_WRITE, fd, addr: on.buffer(bytes).addr, len: bytes.length, userData, ...more,
 });
-const pairs = (seen: readonly Seen[]): [bigint, number][] => seen.map(({ userData, res }) => [userData, res]);
 const sorted = (seen: readonly Seen[]): [bigint, number][] => pairs(seen).toSorted(([a], [b]) => Number(a - b));
 const put = (on: Bench, fd: number, bytes: number): number => on.kernel.system.write(fd, new Uint8Array(bytes));
 
