@@ -2,7 +2,7 @@
 // and `npm test` do their own set-up and cost nothing where there is nothing to do. It runs before anything
 // is compiled, hence plain JavaScript.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -19,6 +19,8 @@ function build() {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { cwd: root, stdio: "inherit" });
   if (status !== 0) return status ?? 1;
+  // tsc leaves the command without its execute bit, and npx links to the file as it is.
+  chmodSync(join(root, "dist", "src", "cli", "main.js"), 0o755);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, "");
   utimesSync(stamp, startedAtMs / 1000, startedAtMs / 1000);
