@@ -159,6 +159,8 @@ export function applySystem(m: Machine, event: SystemEvent): void {
   m.inCall = true;
   try {
     perform(m, event);
+    // [taskrun.coop-waits] where the port itself refused the descriptor, the thread was never in the kernel
+    if (event.result === -EBADF && m.taskWorks.length > 0) m.lateTaskWork = true;
     leaveCall(m);
   } finally {
     m.inCall = false;

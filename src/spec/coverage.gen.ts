@@ -129,6 +129,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "taskrun.defer-batches": { model: true, tests: ["test/integration/rule/defer.test.ts", "test/integration/rule/taskrun.test.ts"] },
   "taskrun.defer-short-submit": { model: true, tests: ["test/integration/rule/defer.test.ts", "test/integration/rule/taskrun.test.ts"] },
   "taskrun.flag-set": { model: true, tests: ["test/integration/rule/defer.test.ts", "test/integration/rule/taskrun.test.ts"] },
+  "taskrun.coop-waits": { model: true, tests: [] },
   "link.collects": { model: true, tests: ["test/integration/rule/link.test.ts"] },
   "link.in-sequence": { model: true, tests: ["test/integration/rule/link.test.ts"] },
   "link.not-across-submissions": { model: true, tests: ["test/integration/rule/link.test.ts"] },

@@ -134,6 +134,7 @@ const TABLE = {
   "taskrun.defer-batches": { force: "may", since: "6.1", text: "A run of deferred task work does at most 20 requests, or as many as the call waits for where that is more, in a pass, and goes on until it did as many as the call waits for." },
   "taskrun.defer-short-submit": { force: "must", since: "6.1", text: "An io_uring_enter that takes fewer entries than it was asked to runs no deferred task work." },
   "taskrun.flag-set": { force: "must", since: "5.19", text: "With IORING_SETUP_TASKRUN_FLAG the SQ ring says IORING_SQ_TASKRUN while there is task work that has not run, and no longer once it has." },
+  "taskrun.coop-waits": { force: "may", since: "5.19", text: "With IORING_SETUP_COOP_TASKRUN nothing interrupts the thread for its task work, which waits until the thread next enters the kernel: what a library answers without a system call, such as a descriptor that it knows to be closed, is no such entry." },
   "link.collects": { force: "must", since: "5.3", text: "No member of a chain is issued before the last one of the chain was read." },
   "link.in-sequence": { force: "must", since: "5.3", text: "A member of a chain is issued only after the one before it has completed, and a request without link flag ends the chain." },
   "link.not-across-submissions": { force: "must", since: "5.3", text: "A chain ends with the call that submits it: a link flag on the last SQE of a call links it to nothing." },
