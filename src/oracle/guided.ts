@@ -251,7 +251,8 @@ export class Guided implements Scheduler {
       for (;;) {
         const steps = racing(m) ? relevant(m, e, this.effort > 0).filter((s) => s.kind !== "task-work") : [];
         if (steps.length === 0) break;
-        const step = this.chooseStep(m, "order.before", steps, this.effort > 0);
+        // A timer may as well end the wait that comes after.
+        const step = this.chooseStep(m, "order.before", steps, this.effort > 0 || steps.every((s) => s.kind === "expire"));
         if (step === undefined) break;
         this.run(m, step);
       }

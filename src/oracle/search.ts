@@ -15,7 +15,7 @@ export interface Search {
 }
 
 export const SEARCHES: readonly [Search, ...Search[]] = [
-  { effort: 0, enough: 12, most: 300, budget: 600, beam: 8 },
-  { effort: 1, enough: 60, most: 500, budget: 700, beam: 24 },
-  { effort: 2, enough: 1000, most: 1000, budget: 1500, beam: 64 },
+  { effort: 0, enough: 12, most: 150, budget: 300, beam: 8 },
+  { effort: 1, enough: 60, most: 300, budget: 400, beam: 24 },
+  { effort: 2, enough: 400, most: 500, budget: 800, beam: 32 },
 ];
