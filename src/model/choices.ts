@@ -17,6 +17,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "timeout.satisfied": ["count", "timer"],
   "taskrun.batch": ["goes on", "splits"],
   "taskrun.late": ["ran", "after"],
+  "taskrun.lazy-wake": ["sleeps on", "awake"],
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire"],
   "order.step": ["effect", "post", "task-work", "expire"],

@@ -13,7 +13,7 @@ import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { registerOn } from "./register.ts";
 import { submitSqes } from "./submit.ts";
-import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork } from "./task-work.ts";
+import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
 
 const KNOWN =
@@ -145,9 +145,13 @@ function getEvents(m: Machine, call: EnterCall): number {
   const target = (head + wanted) >>> 0;
   const timeoutsSeen = ring.cqTimeouts;
   let done = 0;
+  let asleep = false;
+  let any = false;
+  const missing = (): number => (any ? 1 : (target - load32(m.ring.ring.bytes, WORD.cqTail)) | 0);
   const looksAgain = (): boolean => {
-    const missing = (target - load32(m.ring.ring.bytes, WORD.cqTail)) | 0;
-    done = defersTaskWork(m) ? runLocalWork(m, missing, missing) : 0;
+    done = 0;
+    if (asleep && sleepsOn(m, missing())) return false;
+    if (defersTaskWork(m)) done = runLocalWork(m, missing(), missing());
     runTaskWork(m);
     if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
@@ -159,12 +163,23 @@ function getEvents(m: Machine, call: EnterCall): number {
   const woken = (): boolean => {
     for (;;) {
       if (looksAgain()) return true;
-      if (done === 0 || !hasLocalWork(m)) return false;
+      if (done === 0 || !hasLocalWork(m)) break;
     }
+    asleep = true;
+    ring.waitsFor = missing();
+    return false;
   };
   // [enter.getevents-waits]
   const end = deadline(m, arg, call.flags);
-  const ended = arg.minWaitNs === 0n ? m.scheduler.wait(m, woken, end) : waitInTwo(m, woken, arg.minWaitNs, end);
+  const first = arg.minWaitNs === 0n ? end : { earliestNs: m.nowNs + arg.minWaitNs, latestNs: m.untilNs + arg.minWaitNs };
+  let ended = m.scheduler.wait(m, woken, first);
+  // [enter.min-wait-full] [enter.min-wait-alone] [enter.min-wait-beyond-timeout]
+  if (ended === "timeout" && arg.minWaitNs !== 0n && end !== undefined && !hasAny(m)) {
+    // [enter.min-wait-then-any]
+    any = true;
+    ended = m.scheduler.wait(m, () => woken() || hasAny(m), end);
+  }
+  if (ended === "timeout") runLate(m, missing());
   // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
@@ -173,15 +188,22 @@ function getEvents(m: Machine, call: EnterCall): number {
   return empty && ended === "timeout" ? -ETIME : 0;
 }
 
+/** Completions of any kind, or what may bring them: then the first part of a wait in two is all of it. */
+const hasAny = (m: Machine): boolean => cqVisible(m) > 0 || hasBacklog(m) || (defersTaskWork(m) && hasLocalWork(m));
+
 /**
- * First for all that is wanted, and once that time is over for anything at all. [enter.min-wait-full]
- * [enter.min-wait-then-any] [enter.min-wait-alone] [enter.min-wait-beyond-timeout]
+ * Does the thread sleep on, though there is task work? It was not woken by it, where that came after it had gone
+ * to sleep. [taskrun.defer-lazy-wake]
  */
-function waitInTwo(m: Machine, woken: () => boolean, minWaitNs: bigint, end: WaitDeadline | undefined): "done" | "timeout" | "stuck" {
-  const first = m.scheduler.wait(m, woken, { earliestNs: m.nowNs + minWaitNs, latestNs: m.untilNs + minWaitNs });
-  const any = (): boolean => cqVisible(m) > 0 || hasBacklog(m);
-  if (first !== "timeout" || end === undefined || any()) return first;
-  return m.scheduler.wait(m, () => woken() || any(), end);
+function sleepsOn(m: Machine, wanted: number): boolean {
+  if (!defersTaskWork(m) || !hasLocalWork(m) || wakesWaiter(m, wanted)) return false;
+  return m.scheduler.choose(m, "taskrun.lazy-wake", ["sleeps on", "awake"]) === 0;
+}
+
+/** The time is over: what was queued meanwhile runs, and what it starts comes after the wait. [taskrun.defer-at-timeout] */
+function runLate(m: Machine, wanted: number): void {
+  if (defersTaskWork(m)) runLocalWork(m, wanted, wanted);
+  runTaskWork(m);
 }
 
 /** [enter.abs-timer] */

@@ -137,6 +137,8 @@ export class RingState {
   /** Task work of a ring with IORING_SETUP_DEFER_TASKRUN, oldest first, and what a bounded run left over. */
   localWork: readonly number[] = [];
   retryWork: readonly number[] = [];
+  /** How many more completions the thread that sleeps, or slept last, waits for (cq_wait_nr). */
+  waitsFor = 0;
 
   constructor(flags: number, sqEntries: number, cqEntries: number, arrayOffset: number, ring: Segment, sqes: Segment) {
     this.flags = flags;
@@ -189,6 +191,7 @@ export class RingState {
     copy.clock = this.clock;
     copy.localWork = this.localWork;
     copy.retryWork = this.retryWork;
+    copy.waitsFor = this.waitsFor;
     return copy;
   }
 
@@ -241,6 +244,8 @@ export class Machine {
   stepBacklog: number | undefined;
   /** The request whose step is under way beside the thread. */
   stepOf: Request | undefined;
+  /** A run that follows a trace, on a ring that defers task work: what the last wait's end found, before anything ran. */
+  atTimeout: Machine | undefined;
   workSeq = 0;
   hashSeq = 0;
   /** The clock: bounds of the moment that the running step happens in. */

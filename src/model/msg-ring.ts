@@ -66,7 +66,7 @@ function sendData(r: Request, target: Machine): number {
   carrier.res = cqe.res;
   carrier.cflags = cqe.flags;
   target.requests.set(carrier.id, carrier);
-  addTaskWork(target, carrier, "message");
+  addTaskWork(target, carrier, "message", "lazy");
   return 0;
 }
 

@@ -66,7 +66,7 @@ function leaveQueues(m: Machine, r: Request): void {
 /** __io_poll_execute: hands the request to task work. */
 function execute(m: Machine, r: Request, mask: number): void {
   r.res = mask;
-  addTaskWork(m, r, "poll");
+  addTaskWork(m, r, "poll", "lazy");
 }
 
 /** io_poll_wake: did this waiter take the wake-up? [poll.wake-mask] */

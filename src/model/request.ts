@@ -134,8 +134,8 @@ export class Request {
   workHash = 0;
   /** Unbounded work of io-wq: may take for ever. */
   unbound = false;
-  /** A wait ended before a worker began it. */
-  passedOver = false;
+  /** As local work it wakes a thread that waits for as many completions or fewer (nr_tw). */
+  wakesFrom = 0;
   workCancelled = false;
   /** An ASYNC_CANCEL said -EALREADY: a worker that blocks is interrupted, one that had not begun may refuse. */
   workInterrupted = false;
@@ -215,7 +215,7 @@ export class Request {
     copy.cancels = this.cancels;
     copy.workHash = this.workHash;
     copy.unbound = this.unbound;
-    copy.passedOver = this.passedOver;
+    copy.wakesFrom = this.wakesFrom;
     copy.workCancelled = this.workCancelled;
     copy.workInterrupted = this.workInterrupted;
     copy.waited = this.waited;
@@ -237,6 +237,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.passedOver ? 1 : 0}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
   }
 }

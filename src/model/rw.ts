@@ -297,7 +297,7 @@ function writeWhole(m: Machine, r: Request, from: UserBuffers, how: IssueHow): n
 function failLater(m: Machine, r: Request, res: number): Issued {
   setFail(r);
   r.res = res;
-  addTaskWork(m, r, "complete");
+  addTaskWork(m, r, "complete", "lazy");
   return "skip";
 }
 

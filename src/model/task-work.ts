@@ -15,12 +15,13 @@ import { timeoutTaskWork } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
 import { queueWork } from "./worker.ts";
 
-export function addTaskWork(m: Machine, r: Request, work: TaskWork): void {
+/** `wake`: "lazy" lets a thread that waits for more sleep on (IOU_F_TWQ_LAZY_WAKE); rings that defer task work know it. */
+export function addTaskWork(m: Machine, r: Request, work: TaskWork, wake: "forced" | "lazy" = "forced"): void {
   r.taskWork = work;
   r.sinceNs = m.nowNs;
   if (work !== "free") r.state = "task-work";
   if (work === "complete" || work === "cancel") m.scheduler.decided(m, r);
-  if (defersTaskWork(m)) addLocalWork(m, r);
+  if (defersTaskWork(m)) addLocalWork(m, r, wake);
   else addNormalWork(m, r);
   if (m.inCall) return;
   if (!defersTaskWork(m)) m.lateTaskWork = true;
@@ -46,14 +47,23 @@ function addNormalWork(m: Machine, r: Request): void {
 }
 
 /** io_req_local_work_add */
-function addLocalWork(m: Machine, r: Request): void {
-  const first = m.ring.localWork.length === 0;
+function addLocalWork(m: Machine, r: Request, wake: "forced" | "lazy"): void {
+  const last = m.ring.localWork.at(-1);
+  const first = last === undefined;
+  const before = last === undefined ? 0 : m.request(last).wakesFrom;
+  // [taskrun.defer-lazy-wake] what is in a chain may queue more
+  const isLazy = wake === "lazy" && (r.flags & (REQ.LINK | REQ.HARDLINK)) === 0;
+  r.wakesFrom = isLazy ? before + 1 : Number.POSITIVE_INFINITY;
   m.ring.localWork = [...m.ring.localWork, r.id];
   if (!first) return;
   if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
   // [eventfd.defer-signals-work]
   signalEventfd(m, false);
 }
+
+/** Does what was queued wake a thread that sleeps until `wanted` more completions are there? [taskrun.defer-lazy-wake] */
+export const wakesWaiter = (m: Machine, wanted: number): boolean =>
+  m.ring.retryWork.length > 0 || m.ring.localWork.some((id) => m.request(id).wakesFrom >= wanted);
 
 export const hasLocalWork = (m: Machine): boolean => m.ring.localWork.length + m.ring.retryWork.length > 0;
 

@@ -5,17 +5,17 @@
 import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
 import { enter } from "../model/enter.ts";
 import { WORD } from "../model/layout.ts";
-import { Machine } from "../model/machine.ts";
+import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import type { EnterEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
-import { dueCompletions } from "./due.ts";
+import { dueCompletions, isOverdue } from "./due.ts";
 import { allowedInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
-import { isQuiet, lacksWorker, passOver } from "./quiet.ts";
+import { isQuiet } from "./quiet.ts";
 import { runs, type Survivor } from "./run.ts";
 import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
@@ -28,6 +28,8 @@ const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && eve
 
 /** A wait with a watchdog that took this long ran into it. */
 const WATCHDOG_HIT_NS = 400_000_000n;
+
+const ranIntoWatchdog = (call: EnterEvent): boolean => call.watchdog === true && call.to - call.from >= WATCHDOG_HIT_NS;
 
 export interface CheckerOptions {
   readonly profile: KernelProfile;
@@ -150,7 +152,9 @@ export class Checker implements Observer {
       if (call !== undefined) this.callOf(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
       m.nowNs = peek.from;
-    }) && this.keepLive(call);
+      if (call?.event === "enter" && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
+      m.atTimeout = undefined;
+    });
   }
 
   /** Nothing is under way in any candidate, and each shows what this peek saw: most peeks are so, and no run is needed. */
@@ -161,15 +165,6 @@ export class Checker implements Observer {
     }
     for (const m of this.candidates) m.nowNs = peek.from;
     return true;
-  }
-
-  /** [liveness.due] [worker.starts-after-wait] A watchdog ended the wait: candidates in which something was still due are not it. */
-  private keepLive(call: Call | undefined): boolean {
-    if (call?.event !== "enter" || call.watchdog !== true || call.to - call.from < WATCHDOG_HIT_NS) return true;
-    const live = this.candidates.filter((m) => dueCompletions(m, 0n) === 0 || lacksWorker(m));
-    if (live.length > 0) this.candidates = live;
-    this.candidates.forEach(passOver);
-    return live.length > 0;
   }
 
   /** Every candidate moves; false where none survives. */

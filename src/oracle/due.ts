@@ -1,6 +1,6 @@
 // What must come with no more input: the candidate is forked and everything that can happen happens.
 import type { Machine } from "../model/machine.ts";
-import { hasLocalWork, LOCAL_WORK_MAX, runLocalWork } from "../model/task-work.ts";
+import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, wakesWaiter } from "../model/task-work.ts";
 import { advance, nextTimer, Simulation } from "../model/simulate.ts";
 
 /** More than this is never asked for: it is bounded by the CQ's size. */
@@ -26,4 +26,24 @@ export function dueCompletions(m: Machine, horizonNs: bigint): number {
     if (timer === undefined || timer > limit || count() > DUE_MAX) return count();
     advance(f, timer);
   }
+}
+
+/** The time of a wait is over: what is there now is kept, for the end of the wait may set more going. */
+export function timedOut(m: Machine): "timeout" {
+  m.atTimeout = defersTaskWork(m) ? m.fork() : undefined;
+  return "timeout";
+}
+
+/**
+ * A watchdog ended a wait: was something overdue that should have ended it? On a ring that defers task work only
+ * what wakes the thread is, and what the end of the wait set going is not. [liveness.due] [taskrun.defer-at-timeout]
+ */
+export function isOverdue(m: Machine): boolean {
+  if (m.atTimeout === undefined) return dueCompletions(m, 0n) > 0;
+  const f = m.atTimeout.fork();
+  const simulation = new Simulation();
+  f.scheduler = simulation;
+  advance(f, f.untilNs);
+  simulation.settle(f);
+  return hasLocalWork(f) && wakesWaiter(f, f.ring.waitsFor);
 }

@@ -12,6 +12,7 @@ import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.t
 import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
 import { dependent, likeness, tied } from "./dependence.ts";
 import { eligible } from "./backlog.ts";
+import { timedOut } from "./due.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, racing } from "./quiet.ts";
 import { mayPost, onlyFrees, relevant } from "./relevant.ts";
@@ -383,7 +384,7 @@ export class Guided implements Scheduler {
       if (names.length > 1) this.leaveIfKnown(m, "wait.end");
       const picked = this.choose(m, "wait.end", names);
       const step = awake[picked];
-      if (step === undefined) return "timeout";
+      if (step === undefined) return timedOut(m);
       this.putToSleep(m, awake.slice(0, picked), step);
       this.run(m, step);
     }

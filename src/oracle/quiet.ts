@@ -1,7 +1,6 @@
 // Is anything under way beside the application's thread? Where nothing is, there is no order to search.
 import type { Machine } from "../model/machine.ts";
 import { dueTimers } from "../model/steps.ts";
-import { defersTaskWork } from "../model/task-work.ts";
 
 /** Workers or due timers: what another order of things could come from. */
 export function racing(m: Machine): boolean {
@@ -21,16 +20,4 @@ export function anythingMoves(m: Machine): boolean {
   if (m.taskWorks.length > 0 || (m.hasRing && (m.ring.timeouts.length + m.ring.linkTimeouts.length > 0 || m.ring.backlogUnknown))) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
-}
-
-/** On a ring that defers its task work: what was handed over during a wait may find no worker before the wait ends. */
-export function lacksWorker(m: Machine): boolean {
-  if (!m.hasRing || !defersTaskWork(m)) return false;
-  for (const r of m.requests.values()) if (r.state === "queued" && !r.waited && !r.passedOver) return true;
-  return false;
-}
-
-/** Once: what finds no worker after that does not come. */
-export function passOver(m: Machine): void {
-  for (const r of m.requests.values()) if (r.state === "queued") r.passedOver = true;
 }
