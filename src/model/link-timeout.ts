@@ -96,6 +96,13 @@ export function expireLinkTimer(m: Machine, timer: Request): void {
   addTaskWork(m, timer, "link-timeout");
 }
 
+/** The worker is about to fail `r`: the timer behind it, armed a moment ago, may fire first. [link-timeout.fires-first] */
+export function mayFireFirst(m: Machine, r: Request): void {
+  const timer = r.linkTimer === "armed" && r.link !== 0 ? m.request(r.link) : undefined;
+  if (timer?.head !== r.id || timer.earliestNs > m.untilNs) return;
+  if (m.scheduler.choose(m, "timeout.taken", ["taken", "firing"], timer) === 1) m.beside(timer, timer.earliestNs, () => expireLinkTimer(m, timer));
+}
+
 /**
  * io_req_task_link_timeout: the request, or another with its user_data, is cancelled, and the timer completes
  * before it. [link-timeout.etime-first] [link-timeout.by-user-data] [link-timeout.not-found]

@@ -23,9 +23,9 @@ export function addTaskWork(m: Machine, r: Request, work: TaskWork, wake: "force
   if (work === "complete" || work === "cancel") m.scheduler.decided(m, r);
   if (defersTaskWork(m)) addLocalWork(m, r, wake);
   else addNormalWork(m, r);
+  r.floating = !m.inCall;
   if (m.inCall) return;
   if (!defersTaskWork(m)) m.lateTaskWork = true;
-  r.floating = true;
   r.cause = m.stepOf?.id ?? 0;
   r.causeTouches = m.stepOf === undefined ? undefined : footprint(m, m.stepOf);
   if (m.stepBacklog !== undefined) r.backlogSince = m.stepBacklog;

@@ -10,7 +10,7 @@ import { postFromWorker } from "./completion.ts";
 import { assignFile, issue } from "./issue.ts";
 import { identity } from "./footprint.ts";
 import { chain, findNext } from "./link.ts";
-import { armLinkTimer, takeLinkTimer } from "./link-timeout.ts";
+import { armLinkTimer, mayFireFirst, takeLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import { armInternalPoll } from "./poll.ts";
 import { polls } from "./iopoll.ts";
@@ -176,6 +176,7 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
 /** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. [worker.release-late] */
 function failWork(m: Machine, r: Request, res: number): void {
   r.res = res;
+  mayFireFirst(m, r);
   // [worker.failure-task-work]
   addTaskWork(m, r, "cancel");
   if (r.workCancelled) releaseWork(m, r);

@@ -200,6 +200,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "link-timeout.not-removed": { model: true, tests: ["test/integration/rule/link-timeout.test.ts"] },
   "link-timeout.prep-failure": { model: true, tests: ["test/integration/rule/link-timeout.test.ts"] },
   "link-timeout.worker-blocks": { model: true, tests: ["test/integration/rule/link-timeout.test.ts"] },
+  "link-timeout.fires-first": { model: true, tests: [] },
   "cancel.keys": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.flags-checked": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.bad-fd": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },

@@ -205,6 +205,7 @@ const TABLE = {
   "link-timeout.not-removed": { force: "must", since: "5.5", text: "TIMEOUT_REMOVE and ASYNC_CANCEL do not find a link timeout by its user_data: -ENOENT." },
   "link-timeout.prep-failure": { force: "must", since: "5.5", text: "A link timeout whose time can't be read fails the chain that it belongs to, as any member that fails at submission does." },
   "link-timeout.worker-blocks": { force: "must", since: "6.16", text: "While a worker waits inside a request its link timeout is not armed, and does not end the wait: so it is in a chain that the submission cut off." },
+  "link-timeout.fires-first": { force: "may", since: "5.5", text: "A timer that a worker arms as its request fails may fire before the failure is handed to the thread: its completion then comes before that of the request, with -ENOENT or -EALREADY, for there is nothing left to cancel." },
   "cancel.keys": { force: "must", since: "5.19", text: "A request matches a cancel by user_data, by file, by opcode or by all of those that the flags name; user_data counts where neither file nor opcode is named, or where IORING_ASYNC_CANCEL_USERDATA says so." },
   "cancel.flags-checked": { force: "must", since: "5.19", text: "Unknown cancel flags, and ANY together with FD or OP, fail an ASYNC_CANCEL at submission with -EINVAL." },
   "cancel.bad-fd": { force: "must", since: "5.19", text: "Cancelling by a descriptor that is not open gives -EBADF." },
