@@ -19,7 +19,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "taskrun.late": ["ran", "after"],
   "taskrun.lazy-wake": ["sleeps on", "awake"],
   "fd.recycled": ["none", "file"],
-  "order.before": ["nothing", "step", "effect", "post", "task-work", "expire"],
-  "order.step": ["effect", "post", "task-work", "expire"],
-  "wait.end": ["effect", "post", "task-work", "expire", "timeout"],
+  "order.before": ["nothing", "step", "effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
+  "order.step": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
+  "wait.end": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "timeout"],
 };

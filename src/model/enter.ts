@@ -12,6 +12,7 @@ import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { registerOn } from "./register.ts";
+import { hasPollThread, wakePollThread } from "./sqpoll.ts";
 import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
@@ -29,7 +30,8 @@ export interface EnterCall {
 
 /** io_uring_enter: its result or -errno. Throws WouldBlockForever where nothing can end the wait. */
 export function enter(m: Machine, call: EnterCall): number {
-  m.inCall = true;
+  // A thread that polls does everything but flush the backlog, beside this one.
+  m.inCall = !hasPollThread(m);
   try {
     const result = enterRing(m, call);
     leaveCall(m);
@@ -44,6 +46,8 @@ export function enter(m: Machine, call: EnterCall): number {
  * the last moment may come just after: the interrupt that announces it is under way.
  */
 export function leaveCall(m: Machine): void {
+  // [sqpoll.task-work]
+  if (hasPollThread(m)) return;
   if (m.lateTaskWork && m.scheduler.choose(m, "taskrun.late", ["ran", "after"]) === 1) return;
   runTaskWork(m);
 }
@@ -57,7 +61,9 @@ function enterRing(m: Machine, call: EnterCall): number {
   // [enter.sq-flags-ignored] [enter.reg-without-ext] [setup.disabled-enter]
   if (m.ring.disabled) return -EBADFD;
   let submitted = 0;
-  if (toSubmit !== 0) {
+  if (hasPollThread(m)) {
+    submitted = leftToThread(m, call);
+  } else if (toSubmit !== 0) {
     submitted = submitSqes(m, toSubmit);
     // [enter.short-submit-returns] [taskrun.defer-short-submit] nothing else happens
     if (submitted !== toSubmit) return submitted;
@@ -72,6 +78,17 @@ function enterRing(m: Machine, call: EnterCall): number {
   const waited = getEvents(m, call);
   // [enter.submit-count-wins]
   return submitted !== 0 ? submitted : waited;
+}
+
+/** On a ring with IORING_SETUP_SQPOLL: what io_uring_enter returns for the submission. [sqpoll.returns-to-submit] */
+function leftToThread(m: Machine, { toSubmit, flags }: EnterCall): number {
+  if ((flags & IORING_ENTER_SQ_WAKEUP) !== 0) wakePollThread(m);
+  // [sqpoll.sq-wait]
+  if ((flags & IORING_ENTER_SQ_WAIT) !== 0) {
+    const isFull = (): boolean => (load32(m.ring.ring.bytes, WORD.sqTail) - load32(m.ring.ring.bytes, WORD.sqHead)) >>> 0 === m.ring.sqEntries;
+    if (m.scheduler.wait(m, () => !isFull(), undefined) === "stuck") throw new WouldBlockForever("the SQ is full, and the thread that polls it sleeps");
+  }
+  return toSubmit | 0;
 }
 
 /** Ring descriptors that a thread may register. */
@@ -133,7 +150,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
   // [taskrun.before-wait]
   if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
-  runTaskWork(m);
+  if (!hasPollThread(m)) runTaskWork(m);
   // [overflow.getevents-not-busy]
   if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
@@ -152,7 +169,7 @@ function getEvents(m: Machine, call: EnterCall): number {
     done = 0;
     if (asleep && sleepsOn(m, missing())) return false;
     if (defersTaskWork(m)) done = runLocalWork(m, missing(), missing());
-    runTaskWork(m);
+    if (!hasPollThread(m)) runTaskWork(m);
     if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
     // A timer that fires just now ends the wait, and its task work stays for the next one.
@@ -203,7 +220,7 @@ function sleepsOn(m: Machine, wanted: number): boolean {
 /** The time is over: what was queued meanwhile runs, and what it starts comes after the wait. [taskrun.defer-at-timeout] */
 function runLate(m: Machine, wanted: number): void {
   if (defersTaskWork(m)) runLocalWork(m, wanted, wanted);
-  runTaskWork(m);
+  if (!hasPollThread(m)) runTaskWork(m);
 }
 
 /** [enter.abs-timer] */
@@ -216,7 +233,7 @@ function deadline(m: Machine, { timeNs }: WaitArg, flags: number): WaitDeadline 
 
 /** io_uring_register: its result or -errno. */
 export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number): number {
-  m.inCall = true;
+  m.inCall = !hasPollThread(m);
   try {
     const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs);
     leaveCall(m);

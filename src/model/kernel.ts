@@ -9,6 +9,7 @@ import { Memory, segment } from "./memory.ts";
 import { PROFILE_6_18 } from "./profile.ts";
 import { checkSetup, filledParams, newRing } from "./setup.ts";
 import { advance, nextTimer, Simulation } from "./simulate.ts";
+import { hasPollThread, pollThreadSince } from "./sqpoll.ts";
 import { ModelSystem } from "./system.ts";
 import { World } from "./world.ts";
 
@@ -75,13 +76,16 @@ class ModelRing implements Ring {
     return this.isClosed;
   }
 
+  /** Where a thread polls, it goes on whenever the application asks for the ring. */
   get sqRing(): Uint8Array {
-    return this.open().ring.bytes;
+    const { ring, thread } = this.open();
+    if (thread !== undefined) this.settle();
+    return ring.bytes;
   }
 
   /** The same bytes. [mapping.single-mmap] */
   get cqRing(): Uint8Array {
-    return this.open().ring.bytes;
+    return this.sqRing;
   }
 
   get sqes(): Uint8Array {
@@ -115,6 +119,7 @@ class ModelRing implements Ring {
 
   private syncClock(): void {
     advance(this.machine, this.shared.clock.nowNs);
+    pollThreadSince(this.machine, this.machine.nowNs);
   }
 
   /** Lets what other calls brought about reach this ring. */
@@ -242,14 +247,17 @@ class ModelKernel implements Kernel {
     const { world, profile } = this.shared;
     const sizes = checkSetup(profile, entries, params, (fd) => {
       const file = world.fds.get(fd);
-      return file === undefined ? "closed" : world.inode(world.file(file).inode).kind === "ring" ? "ring" : "other";
+      if (file === undefined) return "closed";
+      const { inode } = world.file(file);
+      if (world.inode(inode).kind !== "ring") return "other";
+      return this.shared.machines.some((m) => m.ringInode === inode && hasPollThread(m)) ? "polled" : "ring";
     });
     if (typeof sizes === "number") throw new KernelError("io_uring_setup", -sizes);
     const machine = new Machine({
       profile, scheduler: this.shared.simulation, world, memory: this.shared.memory.memory, ids: this.shared.ids,
       peers: this.shared.machines,
     });
-    machine.ring = newRing(sizes, params.flags ?? 0, this.counters);
+    machine.ring = newRing(sizes, params, this.counters);
     this.shared.machines.push(machine);
     const inode = world.addInode((id) => ({ kind: "ring", id }));
     machine.ringInode = inode.id;

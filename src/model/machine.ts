@@ -9,6 +9,7 @@ import type { RegisteredEventfd } from "./eventfd.ts";
 import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
 import type { Restrictions } from "./restriction.ts";
+import { pollThreadKey, type PollThread } from "./sqpoll.ts";
 import { World } from "./world.ts";
 
 export interface Cqe {
@@ -137,6 +138,10 @@ export class RingState {
   /** Task work of a ring with IORING_SETUP_DEFER_TASKRUN, oldest first, and what a bounded run left over. */
   localWork: readonly number[] = [];
   retryWork: readonly number[] = [];
+  /** Entries that ever became requests. */
+  consumed = 0;
+  /** With IORING_SETUP_SQPOLL: the thread that submits. */
+  thread: PollThread | undefined;
   /** How many more completions the thread that sleeps, or slept last, waits for (cq_wait_nr). */
   waitsFor = 0;
 
@@ -192,12 +197,14 @@ export class RingState {
     copy.localWork = this.localWork;
     copy.retryWork = this.retryWork;
     copy.waitsFor = this.waitsFor;
+    copy.consumed = this.consumed;
+    copy.thread = this.thread;
     return copy;
   }
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
   }
 }
 
@@ -240,6 +247,8 @@ export class Machine {
   lateTaskWork = false;
   /** The thread is inside a call, or a worker or timer is running beside it. */
   inCall = false;
+  /** With IORING_SETUP_SQPOLL: its thread is in the middle of a step. */
+  inThread = false;
   /** What `backlogSince` is for things that the step under way brings about; undefined inside a call. */
   stepBacklog: number | undefined;
   /** The request whose step is under way beside the thread. */

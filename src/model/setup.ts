@@ -12,6 +12,7 @@ import { Unmodelled, type IoUringParams, type KernelProfile, type SetupParams } 
 import { CQES, WORD } from "./layout.ts";
 import { RingState } from "./machine.ts";
 import { segment, store32 } from "./memory.ts";
+import { newPollThread } from "./sqpoll.ts";
 
 const ENTRIES_MAX = 32768;
 const CQ_ENTRIES_MAX = 2 * ENTRIES_MAX;
@@ -22,7 +23,7 @@ export const MODELLED_SETUP =
   IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_NO_SQARRAY |
   IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
   IORING_SETUP_R_DISABLED | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED | IORING_SETUP_ATTACH_WQ |
-  IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL;
+  IORING_SETUP_IOPOLL | IORING_SETUP_HYBRID_IOPOLL | IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF;
 
 const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
@@ -57,7 +58,7 @@ export function checkSetup(
   profile: KernelProfile,
   entries: number,
   params: SetupParams,
-  isRing: (fd: number) => "ring" | "other" | "closed",
+  isRing: (fd: number) => "ring" | "polled" | "other" | "closed",
 ): Sizes | number {
   const flags = params.flags ?? 0;
   // [setup.resv-zero]
@@ -74,14 +75,25 @@ export function checkSetup(
     // [setup.attach-wq-fd] [setup.attach-wq-ring]
     const what = isRing(params.wqFd ?? 0);
     if (what === "closed") return -ENXIO;
-    // [setup.attach-sqpoll] to no ring of this model, for none has a thread that polls
-    if (what === "other" || (flags & IORING_SETUP_SQPOLL) !== 0) return -EINVAL;
+    if (what === "other") return -EINVAL;
+    // [setup.attach-sqpoll]
+    if ((flags & IORING_SETUP_SQPOLL) !== 0) {
+      if (what === "ring") return -EINVAL;
+      throw new Unmodelled("two rings with one poll thread");
+    }
   }
   // [setup.sq-aff-needs-sqpoll]
   if ((flags & IORING_SETUP_SQ_AFF) !== 0 && (flags & IORING_SETUP_SQPOLL) === 0) return -EINVAL;
+  if ((flags & IORING_SETUP_SQPOLL) !== 0) checkPollThread(params);
   const beyond = flags & ~MODELLED_SETUP;
   if (beyond !== 0) throw new Unmodelled(`io_uring_setup flags 0x${beyond.toString(16)}`);
   return sizes;
+}
+
+/** What a ring with IORING_SETUP_SQPOLL may be in this model. */
+function checkPollThread({ flags = 0, sqThreadCpu = 0 }: SetupParams): void {
+  if ((flags & IORING_SETUP_IOPOLL) !== 0) throw new Unmodelled("IORING_SETUP_SQPOLL together with IORING_SETUP_IOPOLL");
+  if ((flags & IORING_SETUP_SQ_AFF) !== 0 && sqThreadCpu !== 0) throw new Unmodelled("IORING_SETUP_SQ_AFF with another CPU than 0");
 }
 
 /** [setup.entries-range] [setup.entries-rounded] [setup.cq-default-twice] [setup.cqsize] [setup.clamp] */
@@ -135,7 +147,7 @@ export function ringBytes(sizes: Sizes, flags: number): number {
 }
 
 /** A fresh ring: every counter 0, or near a wrap where a test says so. [setup.starts-zero] */
-export function newRing(sizes: Sizes, flags: number, counters: number): RingState {
+export function newRing(sizes: Sizes, { flags = 0, sqThreadIdle = 0 }: SetupParams, counters: number): RingState {
   const ring = segment(0n, new Uint8Array(ringBytes(sizes, flags)));
   const sqeSize = (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size;
   // [mapping.sqes-apart]
@@ -149,5 +161,6 @@ export function newRing(sizes: Sizes, flags: number, counters: number): RingStat
   const state = new RingState(flags, sizes.sqEntries, sizes.cqEntries, arrayOffset(sizes.cqEntries, flags), ring, sqes);
   state.cachedSqHead = counters;
   state.cachedCqTail = counters;
+  state.thread = newPollThread(flags, sqThreadIdle);
   return state;
 }

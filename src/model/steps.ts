@@ -4,22 +4,25 @@ import { IORING_OP_LINK_TIMEOUT } from "../spec/constants.gen.ts";
 import { expireLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
+import { mayRunTaskWork, POLL_STEPS, pollSteps, takePollStep, type PollStep } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
 import { expireTimer } from "./timeout.ts";
 import { finishWork, startable, startWork, working } from "./worker.ts";
 
-export type StepKind = "effect" | "post" | "task-work" | "expire";
+export type StepKind = "effect" | "post" | "task-work" | "expire" | PollStep;
 
 export interface Step {
   readonly kind: StepKind;
-  /** The request that it is about; 0 for task work. */
+  /** The request that it is about; 0 for task work and for the thread that polls. */
   readonly request: number;
 }
 
-const KINDS: Record<StepKind, number> = { effect: 0, post: 1, "task-work": 2, expire: 3 };
+const KINDS: Record<StepKind, number> = { effect: 0, post: 1, "task-work": 2, expire: 3, "sq-thread": 4, "sq-wake": 5, "sq-sleep": 6 };
 
 /** A number for each step. */
-export const stepId = (s: Step): number => s.request * 4 + KINDS[s.kind];
+export const stepId = (s: Step): number => s.request * 8 + KINDS[s.kind];
+
+export const isPollStep = (step: Step): step is Step & { readonly kind: PollStep } => POLL_STEPS.includes(step.kind);
 
 /** Everything that could happen now, in canonical order. Timers: those that may have reached their time. */
 export function enabled(m: Machine): Step[] {
@@ -27,7 +30,8 @@ export function enabled(m: Machine): Step[] {
   const queue = working(m);
   for (const r of startable(m, queue)) steps.push({ kind: "effect", request: r.id });
   for (const r of queue) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
-  if (m.taskWorks.length > 0) steps.push({ kind: "task-work", request: 0 });
+  if (m.taskWorks.length > 0 && mayRunTaskWork(m)) steps.push({ kind: "task-work", request: 0 });
+  for (const kind of pollSteps(m)) steps.push({ kind, request: 0 });
   for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
   return steps;
 }
@@ -46,6 +50,7 @@ export function dueTimers(m: Machine): Request[] {
 /** Takes one step. What runs beside a call is not inside it: its task work is late. */
 export function take(m: Machine, step: Step): void {
   if (step.kind === "task-work") return runTaskWork(m);
+  if (isPollStep(step)) return takePollStep(m, step.kind);
   const r = m.request(step.request);
   if (step.kind === "expire") m.beside(r, r.earliestNs, () => (r.opcode === IORING_OP_LINK_TIMEOUT ? expireLinkTimer(m, r) : expireTimer(m, r)));
   else m.beside(r, r.sinceNs, () => (step.kind === "effect" ? startWork(m, r) : finishWork(m, r)));

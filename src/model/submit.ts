@@ -24,35 +24,54 @@ const VALID_FLAGS =
 // [hardlink.implies-link]
 const LINKS = REQ.LINK | REQ.HARDLINK;
 
-/** io_submit_sqes: how many entries were consumed. [enter.returns-consumed] */
-export function submitSqes(m: Machine, toSubmit: number): number {
+/** Entries that the application has published and that were not read. */
+export function publishedEntries(m: Machine): number {
   const ring = m.ring;
   const tail = load32(ring.ring.bytes, WORD.sqTail);
   // [sq.head-app-store-ignored] [sq.tail-clamped] a tail that lies submits at most the whole ring
-  const published = Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
+  return Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
+}
+
+/** io_submit_sqes: how many entries were consumed. [enter.returns-consumed] */
+export function submitSqes(m: Machine, toSubmit: number): number {
   // [overflow.submit-allowed]
-  const entries = Math.min(toSubmit >>> 0, published);
+  const entries = Math.min(toSubmit >>> 0, publishedEntries(m));
   if (entries === 0) return 0;
-  // [link.not-across-submissions]
-  ring.linkHead = 0;
-  let left = entries;
-  while (left > 0) {
-    const sqe = getSqe(m);
-    // [sq.dropped-stops] the head moved past it, and it is not counted
-    if (sqe === undefined) break;
-    // [submit.issue-error-goes-on]
-    const failed = submitSqe(m, sqe);
-    left--;
-    // [submit.prep-error-stops] [submit.submit-all]
-    if (failed && (ring.flags & IORING_SETUP_SUBMIT_ALL) === 0) break;
-  }
-  // [link.unterminated-worker]
-  if (ring.linkHead !== 0) queueFallback(m, m.request(ring.linkHead));
-  ring.linkHead = 0;
+  beginBatch(m);
+  const before = m.ring.consumed;
+  for (let left = entries; left > 0; left--) if (!submitNext(m)) break;
+  endBatch(m);
   flushCompletions(m);
-  // [sq.head-once] published once, after everything was read
-  store32(writable(ring.ring), WORD.sqHead, ring.cachedSqHead);
-  return entries - left;
+  publishHead(m);
+  return m.ring.consumed - before;
+}
+
+// [link.not-across-submissions]
+export function beginBatch(m: Machine): void {
+  m.ring.linkHead = 0;
+}
+
+/** Reads the next entry and submits it; false where the batch ends with it. */
+export function submitNext(m: Machine): boolean {
+  const sqe = getSqe(m);
+  // [sq.dropped-stops] the head moved past it, and it is not counted
+  if (sqe === undefined) return false;
+  // [submit.issue-error-goes-on]
+  const failed = submitSqe(m, sqe);
+  m.ring.consumed++;
+  // [submit.prep-error-stops] [submit.submit-all]
+  return !failed || (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;
+}
+
+/** What is left of a chain that was not terminated. [link.unterminated-worker] */
+export function endBatch(m: Machine): void {
+  if (m.ring.linkHead !== 0) queueFallback(m, m.request(m.ring.linkHead));
+  m.ring.linkHead = 0;
+}
+
+// [sq.head-once] published once, after everything was read
+export function publishHead(m: Machine): void {
+  store32(writable(m.ring.ring), WORD.sqHead, m.ring.cachedSqHead);
 }
 
 /** io_get_sqe: the next entry, through the array; undefined where its index is out of range. */

@@ -3,6 +3,7 @@ import type { Fd, System } from "../kernel.ts";
 import { EBADF, EINVAL, EISDIR, ENOENT, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import { Unmodelled } from "../kernel.ts";
 import type { Machine } from "./machine.ts";
+import { hasPollThread } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
 import { wakeIn } from "./wake.ts";
 import type { UserBuffers, Wake } from "./queues.ts";
@@ -42,7 +43,7 @@ export class ModelSystem implements System {
 
   /** The end of a system call: task work runs, the workers go on. */
   private done(result: number): number {
-    for (const m of this.machines) runTaskWork(m);
+    for (const m of this.machines) if (!hasPollThread(m)) runTaskWork(m);
     this.settle();
     return result;
   }

@@ -11,6 +11,7 @@ import { runFailLinks } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { pollTaskWork } from "./poll.ts";
 import { REQ, type Request, type TaskWork } from "./request.ts";
+import { hasPollThread } from "./sqpoll.ts";
 import { timeoutTaskWork } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
 import { queueWork } from "./worker.ts";
@@ -163,17 +164,21 @@ export function runTaskWork(m: Machine): void {
   const wasIn = m.inCall;
   m.inCall = true;
   if (m.taskWorks.length > 0) m.scheduler.beforeTaskWork(m);
-  while (m.taskWorks.length > 0) {
+  m.inThread = hasPollThread(m);
+  do {
     const works = m.taskWorks;
     m.taskWorks = [];
     for (const work of works.reverse()) {
       if (work === "io_uring") runTaskList(m);
       else dropFile(m, work);
     }
-  }
+    // [sqpoll.task-work] a thread that polls looks at the SQ in between
+  } while (m.taskWorks.length > 0 && !hasPollThread(m));
+  const added = m.inThread ? m.taskList : [];
+  m.inThread = false;
   m.lateTaskWork = m.unqueued.length > 0;
   if (m.lateTaskWork) m.taskWorks.push("io_uring");
-  m.taskList = [...m.unqueued];
+  m.taskList = [...m.unqueued, ...added];
   m.unqueued = [];
   m.inCall = wasIn;
 }

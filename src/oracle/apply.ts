@@ -9,11 +9,12 @@ import { load32, load64, segment, writable } from "../model/memory.ts";
 import { settlePosition } from "../model/rw.ts";
 import { checkSetup, filledParams, newRing } from "../model/setup.ts";
 import { direct } from "../model/system.ts";
-import { enabled, take } from "../model/steps.ts";
+import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
+import { enabled, isPollStep, take } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
 import { WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
@@ -31,7 +32,7 @@ export function applySetup(m: Machine, event: SetupEvent): void {
   if (event.result < 0 || event.filled === undefined) return differ();
   const filled = filledParams(m.profile, sizes, event.params);
   if (!sameParams(filled, event.filled)) return differ();
-  m.ring = newRing(sizes, event.params.flags ?? 0, event.counters ?? 0);
+  m.ring = newRing(sizes, event.params, event.counters ?? 0);
   const inode = m.world.addInode((id) => ({ kind: "ring", id }));
   m.ringInode = inode.id;
   m.ringFd = event.result;
@@ -57,6 +58,7 @@ export function applyMemory(m: Machine, event: MemoryEvent): void {
 
 export function applyStore(m: Machine, event: StoreEvent): void {
   if (event.region === "ring" && event.at === WORD.cqHead && isFull(m)) m.ring.lastFullNs = event.from;
+  if (event.region === "ring" && event.at === WORD.sqTail) pollThreadSince(m, event.from);
   writable(event.region === "ring" ? m.ring.ring : m.ring.sqes).set(event.bytes, event.at);
 }
 
@@ -95,6 +97,7 @@ export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
   const flags = peek.words[WORD.sqFlags >>> 2] ?? 0;
   matchFlags(m, guide, flags);
   matchTaskRun(m, guide, flags);
+  matchPollThread(m, guide, peek);
   for (let i = 0; i < peek.words.length; i++) if (word(m, i * 4) !== peek.words[i]) differ();
 }
 
@@ -129,6 +132,20 @@ function matchTaskRun(m: Machine, guide: Guided, seen: number): void {
   const wanted = seen & IORING_SQ_TASKRUN;
   while ((word(m, WORD.sqFlags) & IORING_SQ_TASKRUN) !== wanted) {
     const steps = enabled(m).filter((s) => (s.kind === "task-work") === (wanted === 0));
+    const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
+    if (step === undefined) return differ();
+    take(m, step);
+  }
+}
+
+/** A thread that polls moves these, and nothing else shows it: it goes on until they are as they were loaded. */
+function matchPollThread(m: Machine, guide: Guided, peek: PeekEvent): void {
+  const seen = (at: number): number => peek.words[at >>> 2] ?? 0;
+  const differs = (): boolean =>
+    word(m, WORD.sqHead) !== seen(WORD.sqHead) || word(m, WORD.sqDropped) !== seen(WORD.sqDropped) ||
+    ((word(m, WORD.sqFlags) ^ seen(WORD.sqFlags)) & IORING_SQ_NEED_WAKEUP) !== 0;
+  while (hasPollThread(m) && differs()) {
+    const steps = enabled(m).filter((s) => isPollStep(s) || (s.kind === "task-work" && m.ring.thread?.asleep === false));
     const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
     if (step === undefined) return differ();
     take(m, step);

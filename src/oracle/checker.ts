@@ -8,6 +8,7 @@ import { WORD } from "../model/layout.ts";
 import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
+import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
 import type { EnterEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
@@ -122,6 +123,12 @@ export class Checker implements Observer {
             guide.begin(m);
             applyStore(m, event);
           });
+        if (event.region === "ring" && event.at === WORD.sqTail && this.candidates.some(hasPollThread))
+          return this.advance(undefined, (m, guide) => {
+            if (event.from > m.untilNs) m.untilNs = event.from;
+            guide.beforeTail(m);
+            applyStore(m, event);
+          });
         for (const m of this.candidates) applyStore(m, event);
         return true;
     }
@@ -139,6 +146,7 @@ export class Checker implements Observer {
     // Until the call begins the clock is where the last look was.
     guide.begin(m);
     m.nowNs = call.from;
+    pollThreadSince(m, call.from);
     if (call.event === "enter") applyEnter(m, call);
     else if (call.event === "register") applyRegister(m, call);
     else applySystem(m, call);

@@ -3,11 +3,12 @@
 import { conflicts, footprint } from "../model/footprint.ts";
 import type { Machine } from "../model/machine.ts";
 import type { Request } from "../model/request.ts";
-import type { Step } from "../model/steps.ts";
+import { isPollStep, type Step } from "../model/steps.ts";
 
 /** Could it matter in which order the two are taken? */
 export function dependent(m: Machine, a: Step, b: Step): boolean {
   if (a.request === b.request || a.kind === "task-work" || b.kind === "task-work") return true;
+  if (isPollStep(a) || isPollStep(b)) return true;
   if (a.kind === b.kind && a.kind !== "effect") return true;
   const wakes = (s: Step): boolean => s.kind === "expire" || (s.kind === "effect" && mayWake(m, s));
   if (wakes(a) && wakes(b)) return true;

@@ -6,17 +6,19 @@ import { cqeOf, isFull } from "../model/completion.ts";
 import { bind } from "../model/descriptor.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
+import { hasPollThread, mayRunTaskWork } from "../model/sqpoll.ts";
 import { defersTaskWork, runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
-import { dueTimers, enabled, stepId, take, type Step } from "../model/steps.ts";
-import { dependent, likeness, tied } from "./dependence.ts";
+import { dueTimers, enabled, isPollStep, take, type Step } from "../model/steps.ts";
+import { tied } from "./dependence.ts";
 import { eligible } from "./backlog.ts";
 import { timedOut } from "./due.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, racing } from "./quiet.ts";
 import { mayPost, onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
+import { SleepSet } from "./sleep-set.ts";
 
 /** Steps that one window between two observations may take. */
 const STEPS_MAX = 4000;
@@ -37,7 +39,7 @@ export class Guided implements Scheduler {
   private readonly script: readonly number[];
   private readonly expected: Expectation;
   readonly effort: Effort;
-  private readonly asleep = new Map<number, Step>();
+  private readonly asleep = new SleepSet();
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
   private readonly seen: Seen | undefined;
@@ -94,42 +96,19 @@ export class Guided implements Scheduler {
     const names = awake.map((s) => s.kind as string);
     const picked = this.choose(m, point, nothing ? ["nothing", ...names] : names) - (nothing ? 1 : 0);
     const step = awake[picked];
-    if (step !== undefined) this.putToSleep(m, awake.slice(0, picked), step);
+    if (step !== undefined) this.asleep.put(m, awake.slice(0, picked), step);
     return step;
   }
 
-  /**
-   * Steps that don't sleep: of requests that are alike in everything, the first; of timers the one whose
-   * time came first, and that which shows next.
-   */
   private awake(m: Machine, steps: readonly Step[]): readonly Step[] {
-    const awake = this.asleep.size === 0 ? steps : steps.filter((s) => !this.asleep.has(stepId(s)));
-    if (awake.length < 2) return awake;
-    const known = new Set<string>();
-    const effects = awake.reduce((count, s) => count + (s.kind === "effect" ? 1 : 0), 0);
-    const first = this.exhaustive ? undefined : awake.find((s) => s.kind === "expire");
-    return awake.filter((s) => {
-      if (s.kind === "expire") return first === undefined || s === first || m.request(s.request).userData === this.expected.upcoming()?.userData;
-      if (s.kind !== "effect" || effects < 2) return true;
-      const name = likeness(m, m.request(s.request));
-      return !known.has(name) && known.add(name);
-    });
-  }
-
-  /**
-   * Steps that were passed over are taken first in other runs: here they sleep until something happens
-   * that they depend on (sleep sets, Godefroid). So two steps that commute are tried in one order only.
-   */
-  private putToSleep(m: Machine, passed: readonly Step[], taken: Step): void {
-    for (const s of passed) this.asleep.set(stepId(s), s);
-    for (const [name, s] of this.asleep) if (dependent(m, s, taken)) this.asleep.delete(name);
+    return this.asleep.awake(m, steps, this.exhaustive, this.expected.upcoming()?.userData);
   }
 
   /** Another run came to this place in this state, and what can follow is tried from there. */
   private leaveIfKnown(m: Machine, point: string): void {
     if (this.seen === undefined || this.trail.length < this.script.length) return;
     const place = m.inCall || point !== "order.step" ? this.at : -1;
-    if (this.seen.visit(`${point}${place}|${this.expected.next}|${m.key()}`, this.asleep)) return;
+    if (this.seen.visit(`${point}${place}|${this.expected.next}|${m.key()}`, this.asleep.steps)) return;
     this.lateNeeded = this.seen.lateNeeded;
     throw NOT_THIS_RUN;
   }
@@ -155,7 +134,7 @@ export class Guided implements Scheduler {
 
   /** The thread was in user mode: task work that was added from outside runs at once, or when the next call returns. */
   private lateWork(m: Machine): void {
-    if (m.taskWorks.length > 0 && this.choose(m, "taskrun.late", ["ran", "after"]) === 0) take(m, { kind: "task-work", request: 0 });
+    if (m.taskWorks.length > 0 && !hasPollThread(m) && this.choose(m, "taskrun.late", ["ran", "after"]) === 0) take(m, { kind: "task-work", request: 0 });
   }
 
   /** A timer whose end posts nothing may have fired before this call: it would end a wait that came later. */
@@ -165,8 +144,13 @@ export class Guided implements Scheduler {
       // One that fired before it may have taken this one along.
       if (!silent || !m.requests.has(r.id) || this.choose(m, "order.before", ["nothing", "expire"]) === 0) continue;
       this.run(m, { kind: "expire", request: r.id });
-      take(m, { kind: "task-work", request: 0 });
+      if (mayRunTaskWork(m)) take(m, { kind: "task-work", request: 0 });
     }
+  }
+
+  /** The application is about to move sq.tail: the thread that polls may have done something before. */
+  beforeTail(m: Machine): void {
+    this.interleave(m, () => enabled(m).filter((s) => s.kind === "sq-sleep" || (this.effort > 0 && isPollStep(s))));
   }
 
   /** While there is no room nothing shows of what goes on: any of it may have happened before this call. */
@@ -196,16 +180,17 @@ export class Guided implements Scheduler {
   }
 
   /** What may come before something with this footprint; before a count, also what was seen next. */
-  private preceding(m: Machine, mine: Footprint): Step[] {
+  private preceding(m: Machine, mine: Footprint): readonly Step[] {
     const e = this.expected.upcoming();
     const towards = e !== undefined && mine.reads.includes("cq") ? relevant(m, e, this.effort > 0) : [];
-    if (this.exhaustive) return enabled(m).filter((s) => s.kind !== "task-work");
+    if (this.exhaustive) return beside(m, enabled(m));
     return enabled(m).filter(
-      (s) => this.mayPrecede(m, s, mine) || (s.kind !== "task-work" && towards.some((t) => t.kind === s.kind && t.request === s.request)),
+      (s) => this.mayPrecede(m, s, mine) || (!isPollStep(s) && s.kind !== "task-work" && towards.some((t) => t.kind === s.kind && t.request === s.request)),
     );
   }
 
   private mayPrecede(m: Machine, step: Step, mine: Footprint): boolean {
+    if (hasPollThread(m) && (step.kind === "task-work" || isPollStep(step))) return step.kind !== "sq-sleep";
     // Task work is done by the thread that is in the call: it can't come in between.
     if (step.kind === "task-work") return false;
     const r = m.request(step.request);
@@ -226,7 +211,7 @@ export class Guided implements Scheduler {
   beforePost(m: Machine, cqe: Cqe): void {
     this.at++;
     if (!racing(m)) return;
-    if (this.exhaustive) this.interleave(m, () => enabled(m).filter((s) => s.kind !== "task-work"));
+    if (this.exhaustive) this.interleave(m, () => beside(m, enabled(m)));
     else if (m.ring.offTimeoutUsed) this.interleave(m, () => this.awaitedTimers(m));
     // A place in the backlog shows only when it is flushed.
     if (m.ring.cqWindow === 0 && isFull(m)) return;
@@ -242,7 +227,7 @@ export class Guided implements Scheduler {
 
   beforeTaskWork(m: Machine): void {
     this.at++;
-    if (this.exhaustive && racing(m)) this.interleave(m, () => enabled(m).filter((s) => s.kind !== "task-work"));
+    if (this.exhaustive && racing(m)) this.interleave(m, () => beside(m, enabled(m)));
     else if (defersTaskWork(m)) this.queueShown(m);
   }
 
@@ -377,7 +362,7 @@ export class Guided implements Scheduler {
       const e = this.expected.upcoming();
       const steps = this.exhaustive ? enabled(m) : e === undefined ? enabled(m).filter((s) => s.kind === "expire") : relevant(m, e, this.effort > 0);
       const over = deadline !== undefined && deadline.earliestNs <= m.untilNs;
-      const awake = this.awake(m, steps.filter((s) => s.kind !== "task-work"));
+      const awake = this.awake(m, beside(m, steps));
       const names = awake.map((s) => s.kind as string);
       if (over) names.push("timeout");
       if (names.length === 0) return "stuck";
@@ -385,11 +370,15 @@ export class Guided implements Scheduler {
       const picked = this.choose(m, "wait.end", names);
       const step = awake[picked];
       if (step === undefined) return timedOut(m);
-      this.putToSleep(m, awake.slice(0, picked), step);
+      this.asleep.put(m, awake.slice(0, picked), step);
       this.run(m, step);
     }
   }
 }
+
+/** Those that may come while the application's thread is in a call: its task work is not among them, but that of a thread that polls. */
+const beside = (m: Machine, steps: readonly Step[]): readonly Step[] =>
+  steps.filter((s) => s.kind !== "sq-sleep" && (s.kind !== "task-work" || hasPollThread(m)));
 
 const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
   [...m.taskList, ...m.ring.localWork].map((id) => m.request(id)).find((r) => r.userData === e.userData);

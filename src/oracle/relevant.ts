@@ -5,7 +5,7 @@ import { footprint } from "../model/footprint.ts";
 import type { Cqe, Footprint, Machine } from "../model/machine.ts";
 import { IORING_OP_MSG_RING } from "../spec/constants.gen.ts";
 import { REQ, type Request } from "../model/request.ts";
-import { enabled, type Step } from "../model/steps.ts";
+import { enabled, isPollStep, type Step } from "../model/steps.ts";
 
 export function relevant(m: Machine, seen: Cqe, transitive: boolean): Step[] {
   const steps = enabled(m);
@@ -14,6 +14,7 @@ export function relevant(m: Machine, seen: Cqe, transitive: boolean): Step[] {
   if (exact.length > 0) return exact;
   const wanted = leadingTo(m, seen, transitive);
   return steps.filter((s) => {
+    if (isPollStep(s)) return s.kind !== "sq-sleep";
     if (s.kind === "task-work") return !onlyFrees(m) && mayPostNext(m, seen);
     if (!wanted.has(s.request)) return false;
     // A completion that would show is not the one that was seen next.

@@ -7,10 +7,10 @@ import { driverGroup, type Drafts } from "./arbitrary/driver-ops.ts";
 import { droppable } from "./arbitrary/droppable.ts";
 import { hostileGroup, unboundedWait } from "./arbitrary/hostile-ops.ts";
 import { mix, mostly, pick, record, some } from "./arbitrary/mix.ts";
-import { oddRing, ring } from "./arbitrary/ring.ts";
+import { oddRing, polled, ring } from "./arbitrary/ring.ts";
 import { shape, shapedOps, shapedRing } from "./arbitrary/shape.ts";
 import { world } from "./arbitrary/world.ts";
-import type { Program } from "./program.ts";
+import type { Operation, Program } from "./program.ts";
 
 export interface ProgramOptions {
   /** Fields of the ring that are not drawn. */
@@ -37,9 +37,9 @@ function groups(of: fc.Arbitrary<Drafts>, { minOps = 1, maxOps = OPS_MAX }: Prog
 
 /** What was drawn, with what the options say of it. */
 function onRing(drawn: Program["ring"], { ring: fields = {}, ringFlags }: ProgramOptions): Program["ring"] {
-  if (ringFlags === undefined) return { ...drawn, ...fields };
+  if (ringFlags === undefined) return polled({ ...drawn, ...fields });
   const sized: Program["ring"]["flags"] = drawn.flags.includes("CQSIZE") ? ["CQSIZE"] : [];
-  return { ...drawn, ...fields, flags: [...new Set([...sized, ...ringFlags])] };
+  return polled({ ...drawn, ...fields, flags: [...new Set([...sized, ...ringFlags])] });
 }
 
 /** A program that uses the ring as a driver does: correctly, if not always wisely. */
@@ -50,6 +50,18 @@ export function legalProgram(options: ProgramOptions = {}): fc.Arbitrary<Program
     const ops = shapedOps(resolve(drawn.drafts, on, manner), on, drawn.shape);
     return { version: 1, kind: "legal", ring: on, world: drawn.world, ops };
   });
+}
+
+const STORES: readonly Operation["op"][] = ["store", "array", "slot"];
+
+/**
+ * A thread that polls may read an SQE while it is written, and half of it is nobody's rule (sqpoll.sqe-torn): on such
+ * rings a hostile application stores into no memory that is the kernel's.
+ */
+function whole(ops: Operation[], on: Program["ring"]): Operation[] {
+  if (!on.flags.includes("SQPOLL")) return ops;
+  const kept = ops.filter(({ op }) => !STORES.includes(op));
+  return kept.length > 0 ? kept : [{ op: "submit" }];
 }
 
 interface Hostility {
@@ -77,7 +89,7 @@ export function hostileProgram(options: ProgramOptions = {}): fc.Arbitrary<Progr
     const on = shapedRing(onRing(drawn, odd ? { ...options, ringFlags: undefined } : options), odd ? "wild" : leaning);
     let all: readonly Draft[] = odd ? drafts.slice(0, Math.max(ODD_OPS_MAX, options.minOps ?? 1)) : drafts;
     if (endless !== undefined) all = all.toSpliced(endless.at % all.length, 1, endless.wait);
-    const ops = shapedOps(resolve(all, on, { skipOrDrain: flags, repeats }), on, leaning);
+    const ops = whole(shapedOps(resolve(all, on, { skipOrDrain: flags, repeats }), on, leaning), on);
     return { version: 1, kind: "hostile", ring: on, world: within, ops };
   });
 }

@@ -3,8 +3,8 @@
 // changes nothing), and at the end everything is cancelled, settled and looked at.
 import { type Kernel, KernelError, type Region, type Ring, type SetupParams } from "../kernel.ts";
 import {
-  IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_REGISTER_SYNC_CANCEL,
-  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, SETUP_FLAGS,
+  IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
+  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP, SETUP_FLAGS,
 } from "../spec/constants.gen.ts";
 import { CQE, GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
@@ -92,6 +92,7 @@ class Run {
     const params: SetupParams = {
       flags: flags >>> 0,
       ...(spec.cqEntries === undefined ? {} : { cqEntries: spec.cqEntries }),
+      ...(spec.sqThreadIdle === undefined ? {} : { sqThreadIdle: spec.sqThreadIdle }),
       ...(spec.resv === undefined ? {} : { resv: spec.resv }),
     };
     const from = this.kernel.nowNs();
@@ -139,14 +140,27 @@ class Run {
     return this.ring?.sqRing.slice(at, at + 4) ?? new Uint8Array(4);
   }
 
+  /** Does a thread of the kernel's submit, beside this one? */
+  private get polled(): boolean {
+    return ((this.ring?.params.flags ?? 0) & IORING_SETUP_SQPOLL) !== 0;
+  }
+
   /** Loads the ring: the tail, what it shows, and the other words. */
   private peek(): void {
     const { ring, words } = this;
     if (ring === undefined) return;
+    // On the model it goes on when it is looked at.
+    if (this.polled) void ring.sqRing;
     const from = this.now();
     const tailAt = ring.params.cqOff.tail >>> 2;
-    const cqTail = Atomics.load(words, tailAt);
     const { cqEntries } = ring.params;
+    let cqTail: number;
+    let all: readonly number[];
+    // A thread that polls moves the tail and then the head: they are loaded again until they belong together.
+    do {
+      cqTail = Atomics.load(words, tailAt);
+      all = Array.from({ length: WORDS }, (_, i) => (i === tailAt ? cqTail : Atomics.load(words, i)));
+    } while (this.polled && Atomics.load(words, tailAt) !== cqTail);
     const fresh = Math.min((cqTail - this.seenTail) >>> 0, cqEntries);
     const cqes: SeenCqe[] = [];
     for (let i = 0; i < fresh; i++) {
@@ -156,8 +170,6 @@ class Run {
       if (cqe.big !== undefined && (ring.params.flags & IORING_SETUP_CQE_MIXED) !== 0) i++;
     }
     this.seenTail = cqTail;
-    const all: number[] = [];
-    for (let i = 0; i < WORDS; i++) all.push(i === tailAt ? cqTail : Atomics.load(words, i));
     this.record({ event: "peek", from, to: this.now(), cqTail, cqes, words: all });
     for (const cqe of cqes) this.books.completed(this.kernel, cqe);
   }
@@ -182,10 +194,12 @@ class Run {
       case "sqe": {
         let slot = sq.next();
         if (slot < 0) {
-          this.submit(ring, sq, 0, 0);
+          this.submit(ring, sq, 0, this.polled ? IORING_ENTER_SQ_WAIT : 0);
           slot = sq.next();
           if (slot < 0) return;
         }
+        // The head that showed it free was moved beside us.
+        if (this.polled) this.peek();
         return this.fill(ring, slot, operation);
       }
       case "submit":
@@ -238,8 +252,10 @@ class Run {
   }
 
   private submit(ring: Ring, sq: SubmissionQueue, wait: number, flags: number): void {
+    if (this.polled) this.peek();
     sq.publish();
     this.stored("ring", ring.params.sqOff.tail, this.word(ring.params.sqOff.tail));
+    if (this.polled) return this.submitPolled(ring, sq, wait, flags);
     if (wait === 0) return this.enter(ring, { toSubmit: sq.queued, minComplete: 0, flags });
     this.enter(ring, {
       toSubmit: sq.queued,
@@ -247,6 +263,16 @@ class Run {
       flags: IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
       arg: this.bound(0n, WAIT_NS),
     });
+  }
+
+  /** As liburing does: the thread that polls is woken where it says that it sleeps; no call where there is nothing to ask for. */
+  private submitPolled(ring: Ring, sq: SubmissionQueue, wait: number, flags: number): void {
+    this.peek();
+    const sleeps = ((this.words[ring.params.sqOff.flags >>> 2] ?? 0) & IORING_SQ_NEED_WAKEUP) !== 0;
+    const all = sleeps ? flags | IORING_ENTER_SQ_WAKEUP : flags;
+    const call = { toSubmit: sq.queued, minComplete: wait, flags: all };
+    if (wait > 0) this.enter(ring, { ...call, flags: all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg: this.bound(0n, WAIT_NS) });
+    else if (all !== 0) this.enter(ring, call);
   }
 
   /** A struct io_uring_getevents_arg with a timespec behind it. */

@@ -13,7 +13,7 @@ export type ProgramOpcode = (typeof PROGRAM_OPCODES)[number];
 /** Setup flags by name, without IORING_SETUP_. */
 export const RING_FLAGS = [
   "CQSIZE", "CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_TASKRUN", "SINGLE_ISSUER",
-  "DEFER_TASKRUN", "TASKRUN_FLAG", "SQE128", "CQE32", "CQE_MIXED",
+  "DEFER_TASKRUN", "TASKRUN_FLAG", "SQE128", "CQE32", "CQE_MIXED", "SQPOLL",
 ] as const;
 
 /** IOSQE_* by name. */
@@ -127,6 +127,8 @@ export const programSchema = z.strictObject({
     entries: u32,
     flags: z.array(z.enum(RING_FLAGS)),
     cqEntries: u32.optional(),
+    /** Milliseconds after which a thread that polls goes to sleep. */
+    sqThreadIdle: u32.optional(),
     /** Bits of io_uring_params.flags that have no name here, and reserved words that are not zero. */
     unknownFlags: u32.optional(),
     resv: z.tuple([u32, u32, u32]).optional(),

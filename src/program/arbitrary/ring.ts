@@ -17,8 +17,18 @@ const other: readonly RingFlag[] = ["CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_T
 /** Task work that waits to be asked for, or says that it is there; entries of other sizes. */
 const modes: fc.Arbitrary<readonly RingFlag[]> = pick<readonly RingFlag[]>(
   [24, []], [2, ["DEFER_TASKRUN", "SINGLE_ISSUER"]], [1, ["DEFER_TASKRUN", "SINGLE_ISSUER", "TASKRUN_FLAG"]],
-  [1, ["COOP_TASKRUN", "TASKRUN_FLAG"]], [1, ["SQE128"]], [1, ["CQE32"]], [1, ["CQE_MIXED"]],
+  [1, ["COOP_TASKRUN", "TASKRUN_FLAG"]], [1, ["SQE128"]], [1, ["CQE32"]], [1, ["CQE_MIXED"]], [1, ["SQPOLL"]],
 );
+
+/** Milliseconds until a thread that polls sleeps: at once, between two operations, or hardly ever. */
+const IDLE = [1, 6, 60] as const;
+
+/** A ring with IORING_SETUP_SQPOLL has no task work of the application's thread. */
+export function polled(of: Ring): Ring {
+  if (!of.flags.includes("SQPOLL")) return of;
+  const flags = of.flags.filter((flag) => flag !== "COOP_TASKRUN");
+  return { ...of, flags, sqThreadIdle: IDLE[of.entries % IDLE.length] ?? 1 };
+}
 
 /** `cq`: "equal" to the SQ, so that it overflows often; the kernel's "default" is twice that. */
 export const ring: fc.Arbitrary<Ring> = record({
