@@ -10,6 +10,7 @@ import { type Spec, SpecError, loadSpec, specRoot } from "../src/spec/load.ts";
 import { RECORD_SCHEMAS } from "../src/spec/schema.ts";
 import { type Coverage, coverageFaults, emitCoverageFile, readCoverage } from "./generate/coverage.ts";
 import { emitCodecFile } from "./generate/codec.ts";
+import { emitContradictionsPage } from "./generate/contradictions.ts";
 import { emitConstantsFile } from "./generate/constants.ts";
 import { emitAbiCheck, emitRegisterTable } from "./generate/header.ts";
 import { emitOpsFile } from "./generate/ops.ts";
@@ -24,6 +25,7 @@ export function generate(spec: Spec, coverage: Coverage): Map<string, string> {
     ["src/spec/rules.gen.ts", emitRulesFile(spec)],
     ["src/spec/coverage.gen.ts", emitCoverageFile(spec, coverage)],
     ["docs/reference/rules.md", emitRulesPage(spec, coverage)],
+    ["docs/reference/contradictions.md", emitContradictionsPage(spec, coverage)],
     ["native/abi-check.gen.h", emitAbiCheck(spec)],
     ["native/register-table.gen.h", emitRegisterTable(spec)],
   ]);

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Spec } from "../../src/spec/load.ts";
+import type { RuleRecord } from "../../src/spec/schema.ts";
 import { BANNER, quoted } from "./text.ts";
 
 export interface Coverage {
@@ -64,6 +65,13 @@ export function coverageFaults(spec: Spec, coverage: Coverage): string[] {
     if (!shown) faults.push(`${rule.id}: a must that no test shows on both kernels; add onBoth("[${rule.id}] ...") to ${RULE_TESTS}/, or say why not in "untried"`);
   }
   return faults;
+}
+
+/** Where a reader of docs/reference/ can see it happen. */
+export function shownBy(rule: RuleRecord, coverage: Coverage): string {
+  const tests = coverage.tests.get(rule.id) ?? [];
+  if (tests.length > 0) return tests.map((path) => `[${path.replace(/^.*\/|\.test\.ts$/g, "")}](../../${path})`).join(", ");
+  return rule.untried === undefined ? "" : `not tried: ${rule.untried}`;
 }
 
 export function emitCoverageFile(spec: Spec, coverage: Coverage): string {

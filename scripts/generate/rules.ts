@@ -2,8 +2,8 @@
 
 import type { Spec } from "../../src/spec/load.ts";
 import type { RuleFileRecord, RuleRecord } from "../../src/spec/schema.ts";
-import type { Coverage } from "./coverage.ts";
-import { BANNER, quoted } from "./text.ts";
+import { type Coverage, shownBy } from "./coverage.ts";
+import { BANNER, cell, quoted } from "./text.ts";
 
 function row({ id, force, since, until, text }: RuleRecord): string {
   const parts = [`force: ${quoted(force)}`, `since: ${quoted(since)}`];
@@ -40,17 +40,8 @@ export function emitRulesFile(spec: Spec): string {
   ].join("\n");
 }
 
-const cell = (text: string): string => text.replaceAll("|", "\\|");
-
-/** Where a reader can see it happen. */
-function shownBy(rule: RuleRecord, coverage: Coverage): string {
-  const tests = coverage.tests.get(rule.id) ?? [];
-  if (tests.length > 0) return tests.map((path) => `[${path.replace(/^.*\/|\.test\.ts$/g, "")}](../../${path})`).join(", ");
-  return rule.untried === undefined ? "" : `not tried: ${rule.untried}`;
-}
-
 function tableRow(rule: RuleRecord, coverage: Coverage): string {
-  const note = rule.contradicts === undefined ? "" : ` *Man pages:* ${rule.contradicts}`;
+  const note = rule.contradicts === undefined ? "" : ` *${rule.contradicts.pages.join("; ")}:* ${rule.contradicts.says}`;
   const releases = rule.until === undefined ? rule.since : `${rule.since} to ${rule.until}`;
   return `| \`${rule.id}\` | ${rule.force} | ${cell(rule.text + note)} | ${cell(rule.sources.join("; "))} | ${releases} | ${cell(shownBy(rule, coverage))} |`;
 }
@@ -82,7 +73,7 @@ export function emitRulesPage(spec: Spec, coverage: Coverage): string {
     "- **unspecified**: nothing is promised, and nothing is held against a kernel.",
     "",
     "*Since* is the first release that a rule is known to hold for: for what no man page states it may be later than",
-    `the first that has it. ${contradictions} rules note where a man page says otherwise.`,
+    `the first that has it. ${contradictions} rules note where a man page says otherwise: [contradictions.md](contradictions.md).`,
     "",
     ...spec.chapters.flatMap((chapter) => section(chapter, coverage)),
   ].join("\n");

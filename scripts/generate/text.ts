@@ -19,3 +19,6 @@ export function tsValue(constant: Constant, kind: "flags" | "enum" | "values"): 
 export function quoted(text: string): string {
   return JSON.stringify(text);
 }
+
+/** Text in a cell of a Markdown table. */
+export const cell = (text: string): string => text.replaceAll("|", "\\|");

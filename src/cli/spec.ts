@@ -150,7 +150,7 @@ function ruleText(rule: RuleRecord): string {
   return [
     `${rule.id} (${rule.force}), ${rule.until === undefined ? `since ${rule.since}` : `${rule.since} to ${rule.until}`}`,
     `  ${rule.text}`,
-    ...(rule.contradicts === undefined ? [] : [`  man pages: ${rule.contradicts}`]),
+    ...(rule.contradicts === undefined ? [] : [`  man page  ${rule.contradicts.pages.join("; ")}: ${rule.contradicts.says}`]),
     `  sources   ${rule.sources.join("; ")}`,
     `  model     ${coverage?.model === true ? "cites it" : "does not cite it"}`,
     `  shown by  ${(coverage?.tests ?? []).join(", ") || (rule.untried === undefined ? "no test on both kernels" : `no test: ${rule.untried}`)}`,

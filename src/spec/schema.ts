@@ -137,6 +137,19 @@ export const RuleSource = z
   .string()
   .regex(/^([a-z_][a-z0-9_]*\([1-8]\) \S.*|[a-z_][a-z0-9_/-]*\.[ch] [a-z_][a-z0-9_]*\(\))$/, 'a source such as "io_uring_enter(2) ERRORS" or "io_uring/rw.c io_read()"');
 
+/** How many numbered contradictions there are: X1 to this. Each has a rule; scripts/generate/contradictions.ts sees to it. */
+export const CONTRADICTIONS_MAX = 24;
+
+/** What a man page says otherwise than a rule. */
+export const Contradiction = z.strictObject({
+  /** Its number in docs/reference/contradictions.md; several rules may share one. Without: noted here alone. */
+  number: z.string().regex(/^X[1-9]\d*$/, 'a number such as "X7"').refine((text) => Number(text.slice(1)) <= CONTRADICTIONS_MAX, `a number up to X${CONTRADICTIONS_MAX}`).optional(),
+  /** Where: page and section, or the entry within it. */
+  pages: z.array(z.string().regex(/^[a-z_][a-z0-9_]*\([1-8]\) \S.*$/, 'a page and section such as "io_uring_sqpoll(7) NOTES"')).min(1),
+  /** One sentence, as the page means it. */
+  says: z.string().min(10).regex(/^[^ ].*\.$/, "a sentence with a full stop"),
+});
+
 export const Rule = z.strictObject({
   id: z.string().regex(/^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-[a-z0-9]+)*$/, 'a rule id such as "cq.head-lies"'),
   /**
@@ -152,7 +165,7 @@ export const Rule = z.strictObject({
   /** The last one. Without it the rule still holds. */
   until: Since.optional(),
   /** What a man page says otherwise. */
-  contradicts: z.string().min(10).optional(),
+  contradicts: Contradiction.optional(),
   /** Why no test shows it on both kernels. */
   untried: z.string().min(10).optional(),
 });
@@ -172,6 +185,7 @@ export type FieldRecord = z.infer<typeof Field>;
 export type StructRecord = z.infer<typeof Struct>;
 export type RegisterArgRecord = z.infer<typeof RegisterArg>;
 export type OpSourceRecord = z.infer<typeof OpSource>;
+export type ContradictionRecord = z.infer<typeof Contradiction>;
 export type RuleRecord = z.infer<typeof Rule>;
 export type RuleFileRecord = z.infer<typeof RuleFile>;
 
