@@ -15,8 +15,8 @@ struct RegisterRule {
 };
 
 inline constexpr RegisterRule kRegisterRules[] = {
-    {0, 0, 16, 1, false},  // IORING_REGISTER_BUFFERS
-    {1, 0, 0, 0, false},  // IORING_UNREGISTER_BUFFERS
+    {0, 0, 16, 1, true},  // IORING_REGISTER_BUFFERS
+    {1, 0, 0, 0, true},  // IORING_UNREGISTER_BUFFERS
     {2, 0, 4, 1, false},  // IORING_REGISTER_FILES
     {3, 0, 0, 0, false},  // IORING_UNREGISTER_FILES
     {4, 4, 0, 1, true},  // IORING_REGISTER_EVENTFD

@@ -1,7 +1,10 @@
 // The native calls about a ring. Every argument is checked here; refusals of the kernel go back as
 // -errno, misuse as an exception.
+#include <sys/uio.h>
+
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "native-function.h"
 #include "ring.h"
@@ -63,6 +66,26 @@ const RegisterRule* FindRule(uint32_t opcode) {
   return nullptr;
 }
 
+/** Does every buffer that the kernel would pin lie in this kernel's memory? Else an exception is pending. */
+bool CheckBuffers(const Call& call, const Ring* ring, uint64_t arg, uint32_t nr_args) {
+  constexpr uint64_t kBufferBytesMax = 1u << 30;
+  uint64_t fault = Arena::FaultPage();
+  for (uint32_t i = 0; i < nr_args; i++) {
+    uint64_t at = arg + i * sizeof(iovec);
+    // Where the list itself faults the kernel stops.
+    if (at + sizeof(iovec) > fault && at < fault + Arena::PageBytes()) return true;
+    iovec named;
+    std::memcpy(&named, reinterpret_cast<const void*>(at), sizeof named);
+    auto address = reinterpret_cast<uint64_t>(named.iov_base);
+    // An empty slot, and lengths that the kernel refuses before it looks at the memory.
+    if (address == 0 || named.iov_len == 0 || named.iov_len > kBufferBytesMax) continue;
+    if (ring->session()->arena.Contains(address, named.iov_len)) continue;
+    return call.args.ThrowRange("buffer " + std::to_string(i) + " has " + std::to_string(named.iov_len) + " bytes at address " +
+                                std::to_string(address) + ", which are not all memory of this kernel; use kernel.memory.alloc()");
+  }
+  return true;
+}
+
 /** Is the argument what the opcode takes? Else an exception is pending. */
 bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args) {
   const std::string name = "opcode " + std::to_string(opcode);
@@ -79,14 +102,15 @@ bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool 
   if (rule->kind == 0) return call.args.ThrowRange(name + " takes no argument; pass null");
   if (number) return call.args.ThrowType(name + " takes an address; pass Region.addr, a bigint");
   uint64_t size = rule->fixed_bytes + static_cast<uint64_t>(rule->bytes_per_arg) * nr_args;
-  if (ring->session()->arena.Contains(arg, size)) return true;
+  if (ring->session()->arena.Contains(arg, size)) {
+    return opcode != IORING_REGISTER_BUFFERS || CheckBuffers(call, ring, arg, nr_args);
+  }
   return call.args.ThrowRange(name + " touches " + std::to_string(size) + " bytes at address " + std::to_string(arg) +
                               ", which is not all memory of this kernel; use kernel.memory.alloc()");
 }
 
-/** register(ring, opcode, arg, nrArgs): arg is null, an address (bigint) or a number. */
-napi_value Register(napi_env env, napi_callback_info info) {
-  Call call(env, info, "register");
+napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, bool elsewhere) {
+  Call call(env, info, name);
   Ring* ring = call.FindRing();
   uint32_t opcode, nr_args;
   if (ring == nullptr || !call.args.U32(1, "opcode", &opcode) || !call.args.U32(3, "nrArgs", &nr_args)) return nullptr;
@@ -105,7 +129,36 @@ napi_value Register(napi_env env, napi_callback_info info) {
   }
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
   if (!CheckRegisterArg(call, ring, plain, type == napi_number, arg, nr_args)) return nullptr;
-  return Int(env, ring->Register(opcode, arg, nr_args));
+  int result = 0;
+  auto act = [&] { result = ring->Register(opcode, arg, nr_args); };
+  if (elsewhere) {
+    std::thread(act).join();
+  } else {
+    act();
+  }
+  return Int(env, result);
+}
+
+/** register(ring, opcode, arg, nrArgs): arg is null, an address (bigint) or a number. */
+napi_value Register(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "register", false); }
+napi_value RegisterElsewhere(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "registerElsewhere", true); }
+
+/** submitElsewhere(ring, toSubmit): io_uring_enter by a thread that lives for this call; it never waits. */
+napi_value SubmitElsewhere(napi_env env, napi_callback_info info) {
+  Call call(env, info, "submitElsewhere");
+  Ring* ring = call.FindRing();
+  uint32_t to_submit;
+  if (ring == nullptr || !call.args.U32(1, "toSubmit", &to_submit)) return nullptr;
+  int result = 0;
+  std::thread([&] { result = ring->Enter(to_submit, 0, 0, 0, 0); }).join();
+  return Int(env, result);
+}
+
+/** closeDescriptor(ring): close(2), and no more: 0 or -errno. */
+napi_value CloseDescriptor(napi_env env, napi_callback_info info) {
+  Call call(env, info, "closeDescriptor");
+  Ring* ring = call.FindRing();
+  return ring == nullptr ? nullptr : Int(env, ring->CloseDescriptor());
 }
 
 napi_value Words(napi_env env, const uint32_t* words, size_t count) {
@@ -199,6 +252,9 @@ void ExportRing(Napi::Env env, Napi::Object exports, AddonState* state) {
   Export(env, exports, "enter", Enter, state);
   Export(env, exports, "enterArg", EnterArg, state);
   Export(env, exports, "register", Register, state);
+  Export(env, exports, "registerElsewhere", RegisterElsewhere, state);
+  Export(env, exports, "submitElsewhere", SubmitElsewhere, state);
+  Export(env, exports, "closeDescriptor", CloseDescriptor, state);
   Export(env, exports, "ringClose", RingClose, state);
   Export(env, exports, "ringDrop", RingDrop, state);
   Export(env, exports, "waitStart", WaitStart, state);

@@ -94,12 +94,23 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
 }
 
 int Ring::Register(uint32_t opcode, uint64_t arg, uint32_t nr_args) {
+  // -1 has a meaning of its own to the kernel.
+  if (fd_ < 0) return -EBADF;
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
   bool about_eventfd = plain == IORING_REGISTER_EVENTFD || plain == IORING_REGISTER_EVENTFD_ASYNC ||
                        plain == IORING_UNREGISTER_EVENTFD;
   // A ring has one eventfd: the program's call must find the ring as if ready() had never used it.
   if (about_eventfd && wake_ != nullptr) wake_->GiveUpEventfd();
   return SysRegister(fd_, opcode, arg, nr_args);
+}
+
+int Ring::CloseDescriptor() {
+  if (fd_ < 0) return -EBADF;
+  // What waits for the ring's eventfd ends now, as long as there is a descriptor to take that back by.
+  if (wake_ != nullptr) wake_->GiveUpEventfd();
+  int result = close(fd_);
+  fd_ = -1;
+  return result < 0 ? -errno : 0;
 }
 
 bool Ring::ComeToRest() {
@@ -129,7 +140,7 @@ void Ring::Close(bool detach) {
     mapping->Release(true);
   }
   // The mappings keep a ring alive as its descriptor does, so both must go.
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
   session_->state->rings.Remove(handle_);
   delete this;
 }

@@ -27,6 +27,9 @@ class Ring {
   }
   int Register(uint32_t opcode, uint64_t arg, uint32_t nr_args);
 
+  /** Closes the descriptor alone; the mappings keep the ring and its requests. 0 or -errno. */
+  int CloseDescriptor();
+
   /** Ends the wait, cancels what is pending, lets go of the mappings, closes the descriptor, deletes this. */
   void Close(bool detach);
 
@@ -54,7 +57,8 @@ class Ring {
   bool ComeToRest();
 
   Session* const session_;
-  const int fd_;
+  /** -1 once it is closed alone. */
+  int fd_;
   const io_uring_params params_;
   uint32_t handle_ = 0;
   /** With IORING_FEAT_SINGLE_MMAP cq_ == sq_. */
@@ -66,7 +70,7 @@ class Ring {
   bool used_ = false;
 };
 
-/** setup, enter, enterArg, register, ringClose, ringDrop, waitStart, waitStop: in ring-calls.cc. */
+/** setup, enter, enterArg, register, registerElsewhere, submitElsewhere, closeDescriptor, ringClose, ringDrop, waitStart, waitStop: in ring-calls.cc. */
 void ExportRing(Napi::Env env, Napi::Object exports, AddonState* state);
 
 }  // namespace ringspec

@@ -140,6 +140,12 @@ export interface Ring {
   enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number;
   /** io_uring_register(2): what it returned, or -errno. `arg` is an address in this kernel's memory, or a number where the opcode takes one. */
   register(opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  /** io_uring_enter(2) by another thread of the application, which lives for this call and waits for nothing. */
+  submitElsewhere(toSubmit: number): number;
+  /** io_uring_register(2) by another thread of the application, which lives for this call. */
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  /** close(2) of the ring's descriptor, and no more: the mappings stay. Later calls return -EBADF; close() lets go of the rest. */
+  closeDescriptor(): number;
   /**
    * Resolves "ready" once a completion may have been posted that was not there at the call (spurious
    * wake-ups allowed: look and wait again), "timeout" after timeoutNs, "closed" when the ring closes

@@ -1,7 +1,7 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  CLOCK_MONOTONIC, EBADF, EBADFD, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  CLOCK_MONOTONIC, EBADF, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
 import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
@@ -60,6 +60,9 @@ function enterRing(m: Machine, call: EnterCall): number {
   if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) return m.ringFd >= REGISTERED_MAX ? -EINVAL : -EBADF;
   // [enter.sq-flags-ignored] [enter.reg-without-ext] [setup.disabled-enter]
   if (m.ring.disabled) return -EBADFD;
+  // [setup.single-issuer-owner]
+  const runsWork = (flags & IORING_ENTER_GETEVENTS) !== 0 && defersTaskWork(m);
+  if (m.ring.ownedElsewhere && (toSubmit !== 0 || runsWork)) return -EEXIST;
   let submitted = 0;
   if (hasPollThread(m)) {
     submitted = leftToThread(m, call);

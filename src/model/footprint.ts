@@ -3,7 +3,8 @@
 import {
   IORING_NOP_FILE, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_LINK_TIMEOUT, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
-  IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE, IORING_OP_WRITEV,
+  IORING_OP_READV, IORING_OP_READV_FIXED, IORING_OP_READ_FIXED, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE,
+  IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, IORING_OP_WRITE_FIXED,
 } from "../spec/constants.gen.ts";
 import { isFarOff } from "./descriptor.ts";
 import type { Footprint, Machine } from "./machine.ts";
@@ -85,12 +86,16 @@ function operationObjects(m: Machine, r: Request): Footprint {
       // A count is relative to what was posted before.
       return r.timeoutOff === 0 ? NOTHING : { reads: ["cq"], writes: [] };
     case IORING_OP_READ:
-    case IORING_OP_READV: {
+    case IORING_OP_READV:
+    case IORING_OP_READ_FIXED:
+    case IORING_OP_READV_FIXED: {
       const { reads, writes } = transferObjects(m, r, true);
       return { reads: [...fd, ...reads], writes: [...writes, ...userMemory(m, r)] };
     }
     case IORING_OP_WRITE:
     case IORING_OP_WRITEV:
+    case IORING_OP_WRITE_FIXED:
+    case IORING_OP_WRITEV_FIXED:
       return { reads: [...fd, ...userMemory(m, r)], writes: transferObjects(m, r, false).writes };
     case IORING_OP_POLL_ADD:
       return { reads: fd, writes: fileObjects(m, r) };

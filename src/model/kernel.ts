@@ -1,8 +1,10 @@
 // ModelKernel: the kernel port on the reference model. Runs anywhere, the same for the same seed.
 import {
-  KernelError, type AddressSpace, type EnterArg, type Fd, type IoUringParams, type Kernel, type KernelProfile,
+  KernelError, Unmodelled, type AddressSpace, type EnterArg, type Fd, type IoUringParams, type Kernel, type KernelProfile,
   type Region, type Ring, type SetupParams, type System,
 } from "../kernel.ts";
+import { EBADF, EEXIST, ENOMEM, IORING_SETUP_SINGLE_ISSUER } from "../spec/constants.gen.ts";
+import { lockedPages } from "./buffers.ts";
 import { enter, register } from "./enter.ts";
 import { Machine, RingState } from "./machine.ts";
 import { Memory, segment } from "./memory.ts";
@@ -20,6 +22,8 @@ export interface ModelKernelOptions {
   readonly profile?: KernelProfile;
   /** Where a new ring's heads and tails start; default 0. Near 2^32 shows their wrap. */
   readonly counters?: number;
+  /** How many pages its user may lock (RLIMIT_MEMLOCK); default: any number, as with CAP_IPC_LOCK. */
+  readonly lockedPagesMax?: number;
 }
 
 const MEMORY_START = 0x7f00_0000_0000n;
@@ -55,6 +59,7 @@ interface Shared {
   readonly ids: { next: number };
   readonly machines: Machine[];
   readonly clock: { nowNs: bigint };
+  readonly lockedPagesMax: number;
 }
 
 class ModelRing implements Ring {
@@ -63,6 +68,9 @@ class ModelRing implements Ring {
   private readonly shared: Shared;
   private readonly machine: Machine;
   private isClosed = false;
+  /** The descriptor is closed; the mappings are not, and keep the open file. */
+  private detached = false;
+  private keptFile: number | undefined;
   private waiting: { settle: (how: "ready" | "closed") => void } | undefined;
 
   constructor(shared: Shared, machine: Machine, params: IoUringParams, fd: number) {
@@ -99,6 +107,7 @@ class ModelRing implements Ring {
 
   enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
     this.open();
+    if (this.detached) return -EBADF;
     const m = this.machine;
     this.syncClock();
     const result = enter(m, { toSubmit: toSubmit >>> 0, minComplete: minComplete >>> 0, flags: flags >>> 0, arg });
@@ -110,11 +119,41 @@ class ModelRing implements Ring {
 
   register(opcode: number, arg: bigint | number | null, nrArgs: number): number {
     this.open();
+    if (this.detached) return -EBADF;
     this.syncClock();
     const result = register(this.machine, opcode >>> 0, arg, nrArgs >>> 0);
     this.shared.simulation.settle(this.machine);
     this.notify();
     return result;
+  }
+
+  /** Whose ring is it? The thread's that made it, or enabled it. [setup.single-issuer-owner] */
+  submitElsewhere(toSubmit: number): number {
+    const { flags, disabled } = this.open();
+    if (this.detached || disabled) return this.enter(toSubmit, 0, 0);
+    if (toSubmit === 0) return 0;
+    if ((flags & IORING_SETUP_SINGLE_ISSUER) !== 0) return -EEXIST;
+    throw new Unmodelled("requests of a thread that ends");
+  }
+
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number {
+    const ring = this.open();
+    const single = (ring.flags & IORING_SETUP_SINGLE_ISSUER) !== 0;
+    if (!this.detached && single && !ring.disabled) return -EEXIST;
+    const wasDisabled = ring.disabled;
+    const result = this.register(opcode, arg, nrArgs);
+    ring.ownedElsewhere = single && wasDisabled && !ring.disabled;
+    return result;
+  }
+
+  /** [mapping.keeps-ring] the ring's file lives on */
+  closeDescriptor(): number {
+    this.open();
+    if (this.detached) return -EBADF;
+    this.detached = true;
+    this.keptFile = this.shared.world.fds.get(this.fd);
+    this.shared.world.fds.delete(this.fd);
+    return 0;
   }
 
   private syncClock(): void {
@@ -192,9 +231,9 @@ class ModelRing implements Ring {
     this.waiting?.settle("closed");
     const at = this.shared.machines.indexOf(this.machine);
     if (at >= 0) this.shared.machines.splice(at, 1);
-    const file = this.shared.world.fds.get(this.fd);
+    const file = this.detached ? this.keptFile : this.shared.world.fds.get(this.fd);
     if (file !== undefined) {
-      this.shared.world.fds.delete(this.fd);
+      if (!this.detached) this.shared.world.fds.delete(this.fd);
       this.shared.world.put(file, () => undefined);
     }
     for (const r of this.machine.requests.values()) {
@@ -224,6 +263,7 @@ class ModelKernel implements Kernel {
       ids: { next: 1 },
       machines: [],
       clock: { nowNs: 0n },
+      lockedPagesMax: options.lockedPagesMax ?? Infinity,
     };
     this.system = new ModelSystem(this.shared.world, this.shared.machines, () => {
       for (const ring of this.rings) ring.settle();
@@ -255,9 +295,11 @@ class ModelKernel implements Kernel {
     if (typeof sizes === "number") throw new KernelError("io_uring_setup", -sizes);
     const machine = new Machine({
       profile, scheduler: this.shared.simulation, world, memory: this.shared.memory.memory, ids: this.shared.ids,
-      peers: this.shared.machines,
+      peers: this.shared.machines, lockedPagesMax: this.shared.lockedPagesMax,
     });
     machine.ring = newRing(sizes, params, this.counters);
+    // [setup.memlock]
+    if (lockedPages([machine, ...this.shared.machines]) > this.shared.lockedPagesMax) throw new KernelError("io_uring_setup", ENOMEM);
     this.shared.machines.push(machine);
     const inode = world.addInode((id) => ({ kind: "ring", id }));
     machine.ringInode = inode.id;
@@ -277,7 +319,7 @@ class ModelKernel implements Kernel {
 
 /** Opens a modelled kernel: an empty directory, no descriptors, a clock at 0. */
 export function createModelKernel(options: ModelKernelOptions = {}): Kernel {
-  const known = ["seed", "profile", "counters"];
+  const known = ["seed", "profile", "counters", "lockedPagesMax"];
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw new TypeError(`createModelKernel: unknown option "${name}"; known are ${known.join(", ")}`);
   return new ModelKernel(options);

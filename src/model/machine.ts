@@ -5,6 +5,7 @@
 import type { KernelProfile } from "../kernel.ts";
 import { CQE, SQE } from "../spec/codec.gen.ts";
 import { IORING_SETUP_CQE32, IORING_SETUP_R_DISABLED, IORING_SETUP_SQE128 } from "../spec/constants.gen.ts";
+import type { RegisteredBuffer } from "./buffers.ts";
 import type { RegisteredEventfd } from "./eventfd.ts";
 import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
@@ -131,6 +132,10 @@ export class RingState {
   restrictions: Restrictions | undefined;
   restricted = false;
   eventfd: RegisteredEventfd | undefined;
+  /** The table of registered buffers; empty: there is none. */
+  buffers: readonly (RegisteredBuffer | undefined)[] = [];
+  /** IORING_SETUP_SINGLE_ISSUER: the thread that made or enabled the ring is not the application's. */
+  ownedElsewhere = false;
   personalities: readonly number[] = [];
   nextPersonality = 1;
   /** The clock of waits: CLOCK_MONOTONIC, or CLOCK_BOOTTIME. */
@@ -191,6 +196,8 @@ export class RingState {
     copy.restrictions = this.restrictions;
     copy.restricted = this.restricted;
     copy.eventfd = this.eventfd;
+    copy.buffers = this.buffers;
+    copy.ownedElsewhere = this.ownedElsewhere;
     copy.personalities = this.personalities;
     copy.nextPersonality = this.nextPersonality;
     copy.clock = this.clock;
@@ -204,7 +211,7 @@ export class RingState {
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.localWork.join("+")};${this.retryWork.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
   }
 }
 
@@ -219,6 +226,8 @@ export interface MachineOptions {
   /** Ids for requests, shared by machines that share a world. */
   readonly ids?: { next: number };
   readonly peers?: Machine[];
+  /** RLIMIT_MEMLOCK in pages, of a user without CAP_IPC_LOCK. Left out: no limit. */
+  readonly lockedPagesMax?: number;
 }
 
 export class Machine {
@@ -229,6 +238,7 @@ export class Machine {
   readonly ids: { next: number };
   /** Machines in the same world: a wake-up reaches the requests of all of them. */
   readonly peers: readonly Machine[];
+  readonly lockedPagesMax: number;
   private state: RingState | undefined;
   /** The inode of the ring's file. */
   ringInode = 0;
@@ -268,6 +278,7 @@ export class Machine {
     this.memory = options.memory ?? new Memory();
     this.ids = options.ids ?? { next: 1 };
     this.peers = options.peers ?? [];
+    this.lockedPagesMax = options.lockedPagesMax ?? Infinity;
   }
 
   get ring(): RingState {
@@ -290,6 +301,7 @@ export class Machine {
       world: this.world.fork(),
       memory: this.memory.fork(),
       ids: { next: this.ids.next },
+      lockedPagesMax: this.lockedPagesMax,
     });
     if (this.state !== undefined) copy.state = this.state.fork();
     for (const [id, request] of this.requests) copy.requests.set(id, request.fork());

@@ -5,6 +5,7 @@ import {
   IORING_NOP_FIXED_FILE, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
   IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED,
 } from "../spec/constants.gen.ts";
+import { takeBuffer } from "./buffers.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
 import type { Operation } from "./operation.ts";
@@ -35,7 +36,7 @@ export const nop: Operation = {
       r.file = fixed ? 0 : take(m, fd);
       if (r.file === 0) r.res = -EBADF;
     }
-    if ((opFlags & IORING_NOP_FIXED_BUFFER) !== 0 && r.res !== -EBADF) r.res = -EFAULT;
+    if ((opFlags & IORING_NOP_FIXED_BUFFER) !== 0 && r.res !== -EBADF && !takeBuffer(m, r)) r.res = -EFAULT; // [nop.fixed-buffer]
     if ((opFlags & IORING_NOP_CQE32) !== 0) {
       // [nop.cqe32]
       r.big = [off, addr];

@@ -2,8 +2,8 @@
 import { Unmodelled } from "../kernel.ts";
 import {
   IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_LINK_TIMEOUT, IORING_OP_MSG_RING, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD,
-  IORING_OP_POLL_REMOVE, IORING_OP_READ, IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE,
-  IORING_OP_WRITEV,
+  IORING_OP_POLL_REMOVE, IORING_OP_READ, IORING_OP_READV, IORING_OP_READV_FIXED, IORING_OP_READ_FIXED, IORING_OP_TIMEOUT,
+  IORING_OP_TIMEOUT_REMOVE, IORING_OP_WAITID, IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, IORING_OP_WRITE_FIXED,
 } from "../spec/constants.gen.ts";
 import type { Sqe } from "../spec/codec.gen.ts";
 import { asyncCancel } from "./cancel.ts";
@@ -15,7 +15,9 @@ import { fsync, nop } from "./nop.ts";
 import { pollAdd, pollRemove } from "./poll.ts";
 import type { Request } from "./request.ts";
 import { read, readv, write, writev } from "./rw.ts";
+import { readFixed, writeFixed } from "./rw-fixed.ts";
 import { timeout, timeoutRemove } from "./timeout.ts";
+import { waitid } from "./waitid.ts";
 
 /** IOU_COMPLETE, IOU_ISSUE_SKIP_COMPLETE, or -errno. A worker's may also be in the middle, and go on "again". */
 export type Issued = "complete" | "skip" | "again" | number;
@@ -52,6 +54,11 @@ function operations(): Map<number, Operation> {
     OPERATIONS.set(IORING_OP_WRITE, write);
     OPERATIONS.set(IORING_OP_LINK_TIMEOUT, linkTimeout);
     OPERATIONS.set(IORING_OP_MSG_RING, msgRing);
+    OPERATIONS.set(IORING_OP_READ_FIXED, readFixed);
+    OPERATIONS.set(IORING_OP_READV_FIXED, readFixed);
+    OPERATIONS.set(IORING_OP_WRITE_FIXED, writeFixed);
+    OPERATIONS.set(IORING_OP_WRITEV_FIXED, writeFixed);
+    OPERATIONS.set(IORING_OP_WAITID, waitid);
   }
   return OPERATIONS;
 }

@@ -1,11 +1,12 @@
 // io_uring_register(2): what a ring is told beside its queues. Follows io_uring/register.c.
 import {
-  EACCES, EBADFD, EFAULT, EINVAL, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
+  EACCES, EBADFD, EEXIST, EFAULT, EINVAL, IORING_REGISTER_BUFFERS, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
   IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_RESTRICTIONS,
-  IORING_REGISTER_SYNC_CANCEL, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY, IO_URING_OP_SUPPORTED,
+  IORING_REGISTER_SYNC_CANCEL, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY, IO_URING_OP_SUPPORTED,
 } from "../spec/constants.gen.ts";
 import { CLOCK_REGISTER, PROBE, PROBE_OP } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
+import { registerBuffers, unregisterBuffers } from "./buffers.ts";
 import { EVERYTHING, syncCancel } from "./cancel.ts";
 import { registerEventfd, unregisterEventfd } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
@@ -26,6 +27,8 @@ interface Arg {
 export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: number): number {
   // [register.unknown-opcode]
   if (!knowsRegister(m.profile, opcode)) return -EINVAL;
+  // [setup.single-issuer-owner]
+  if (m.ring.ownedElsewhere) return -EEXIST;
   // [restriction.register-op]
   if (m.ring.restricted && !(m.ring.restrictions?.registerOps ?? []).includes(opcode)) return -EACCES;
   const arg = { addr, nrArgs };
@@ -35,6 +38,13 @@ export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: num
     case IORING_REGISTER_ENABLE_RINGS:
       // [register.no-argument]
       return addr !== 0n || nrArgs !== 0 ? -EINVAL : enableRings(m);
+    case IORING_REGISTER_BUFFERS:
+      m.scheduler.before(m, () => EVERYTHING);
+      return registerBuffers(m, addr, nrArgs);
+    case IORING_UNREGISTER_BUFFERS:
+      if (addr !== 0n || nrArgs !== 0) return -EINVAL;
+      m.scheduler.before(m, () => EVERYTHING);
+      return unregisterBuffers(m);
     case IORING_REGISTER_RESTRICTIONS:
       return registerRestrictions(m, addr, nrArgs);
     case IORING_REGISTER_EVENTFD:

@@ -1,6 +1,7 @@
 // One request inside the kernel (struct io_kiocb): from the SQE that was consumed to the CQE and the
 // last reference. The life of a request is in `state`; everything else is what its operation needs.
 
+import type { RegisteredBuffer } from "./buffers.ts";
 import type { Footprint } from "./machine.ts";
 
 /** Kernel-private request flags; the low byte is the SQE's own flags (IOSQE_*), as in the kernel. */
@@ -51,8 +52,9 @@ export interface Prepared {
   readonly len: number;
   readonly off: bigint;
   readonly opFlags: number;
+  readonly bufIndex: number;
   // [sq.stable-arguments] what the SQE points to, copied
-  /** READV, WRITEV: the imported iovec. READ, WRITE: the one buffer. */
+  /** READV, WRITEV and their fixed forms: the imported iovec. READ, WRITE and their fixed forms: the one buffer. */
   readonly iov?: readonly { readonly addr: bigint; readonly len: number }[];
   readonly path?: string;
   /** MSG_RING: command, source and target slot, or the flags to pass. */
@@ -67,7 +69,7 @@ export interface Cancelling {
   readonly count: number;
 }
 
-export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0 };
+export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0, bufIndex: 0 };
 
 export class Request {
   readonly id: number;
@@ -78,6 +80,8 @@ export class Request {
   cflags = 0;
   state: RequestState = "running";
   prepared: Prepared = NOTHING;
+  /** The registered buffer that it uses, from when it is first issued. */
+  buffer: RegisteredBuffer | undefined;
   /** Open file description (world.ts), 0: none. */
   file = 0;
   /** Next request of the chain, 0: none. */
@@ -186,6 +190,7 @@ export class Request {
     copy.state = this.state;
     copy.prepared = this.prepared;
     copy.file = this.file;
+    copy.buffer = this.buffer;
     copy.link = this.link;
     copy.opened = this.opened;
     copy.taskWork = this.taskWork;
@@ -237,6 +242,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file}${this.buffer === undefined ? "" : "b"},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
   }
 }

@@ -1,7 +1,7 @@
 // READ, WRITE and their vectored forms. Follows io_uring/rw.c: what is imported at submission, when a
 // request is tried inline, when it polls and when a worker takes it.
 import {
-  EAGAIN, EBADF, EFAULT, EINVAL, ENOBUFS, EOPNOTSUPP, IORING_OP_READV, IORING_OP_WRITEV, RWF_NOWAIT,
+  EAGAIN, EBADF, EFAULT, EINVAL, ENOBUFS, EOPNOTSUPP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, RWF_NOWAIT,
 } from "../spec/constants.gen.ts";
 import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
@@ -96,6 +96,7 @@ function prepare(m: Machine, r: Request, sqe: Sqe): number {
   }
   const vectored = sqe.opcode === IORING_OP_READV || sqe.opcode === IORING_OP_WRITEV;
   if (vectored) {
+    // [buffers.plain-vectors] whether the ring has registered buffers is not asked
     const iov = importIovec(m, sqe.addr, sqe.len);
     if (typeof iov === "number") return iov;
     r.prepared = { ...r.prepared, iov };
@@ -108,7 +109,7 @@ function prepare(m: Machine, r: Request, sqe: Sqe): number {
 }
 
 /** ioprio_check_cap, for what an ordinary user may ask. */
-function checkPriority(ioprio: number): number {
+export function checkPriority(ioprio: number): number {
   if (ioprio === 0) return 0;
   const level = ioprio & 7;
   switch (ioprio >> 13) {
@@ -263,9 +264,18 @@ function storeAt(m: Machine, file: number, pos: number): void {
   }
 }
 
+/**
+ * The buffers that loop_rw_iter hands to ->write. Of a registered one it takes address and length from the SQE, though
+ * with WRITEV_FIXED that is where the list of parts lies, and how many there are. [buffers.list-written]
+ */
+export function loopBuffers(r: Request): readonly Iovec[] {
+  const { iov = [], addr, len } = r.prepared;
+  return r.opcode === IORING_OP_WRITEV_FIXED && iov.length > 0 ? [{ addr, len }] : iov;
+}
+
 /** loop_rw_iter: without ->write_iter every buffer is a write of its own, which may wait. [rw.loop-each-buffer] */
 function writeEach(m: Machine, r: Request, how: IssueHow): number {
-  const iov = r.prepared.iov ?? [];
+  const iov = loopBuffers(r);
   if (iov.every((v) => v.len === 0)) return 0;
   for (; r.segment < iov.length; r.segment++) {
     const v = iov[r.segment];

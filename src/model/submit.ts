@@ -104,7 +104,7 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
   r.flags = sqe.flags;
   // [sq.user-data]
   r.userData = sqe.userData;
-  r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags };
+  r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags, bufIndex: sqe.bufIndex };
   const op = OPS[sqe.opcode];
   // [submit.invalid-opcode] [submit.invalid-flags]
   if (op === undefined || !m.profile.opcodes.includes(sqe.opcode)) {

@@ -2,8 +2,8 @@
 // and io_uring/io_uring.c (io_wq_submit_work, io_wq_free_work). What a worker does comes in two steps,
 // its effect and its completion, because nothing ties the order of the ones to that of the others.
 import {
-  EAGAIN, EBADF, ECANCELED, EINTR, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
-  IORING_OP_WRITEV, RWF_NOWAIT,
+  EAGAIN, EBADF, ECANCELED, EINTR, IORING_OP_READ, IORING_OP_READV, IORING_OP_READV_FIXED, IORING_OP_READ_FIXED,
+  IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, IORING_OP_WRITE_FIXED, RWF_NOWAIT,
 } from "../spec/constants.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 import { postFromWorker } from "./completion.ts";
@@ -17,7 +17,7 @@ import { polls } from "./iopoll.ts";
 import { load64 } from "./memory.ts";
 import { readQueue, writeQueue } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
-import { storePosition } from "./rw.ts";
+import { loopBuffers, storePosition } from "./rw.ts";
 import { addTaskWork, defersTaskWork, releaseDropped, showsTaskWork } from "./task-work.ts";
 import { sequence } from "./timeout.ts";
 
@@ -72,8 +72,8 @@ export function startable(m: Machine, queue: readonly Request[] = working(m)): R
 }
 
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
-const READS: readonly number[] = [IORING_OP_READ, IORING_OP_READV];
-const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV];
+const READS: readonly number[] = [IORING_OP_READ, IORING_OP_READV, IORING_OP_READ_FIXED, IORING_OP_READV_FIXED];
+const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_WRITE_FIXED, IORING_OP_WRITEV_FIXED];
 
 /** A worker that may block waits inside read(2) or write(2) until it need not, or is interrupted. */
 function wouldBlock(m: Machine, r: Request): boolean {
@@ -98,7 +98,7 @@ function wouldBlock(m: Machine, r: Request): boolean {
 
 /** An eventfd's writer waits while the count would pass its end. */
 function wouldPassEnd(m: Machine, r: Request, count: bigint): boolean {
-  const next = r.prepared.iov?.[r.segment];
+  const next = loopBuffers(r)[r.segment];
   const bytes = next?.len === 8 ? m.memory.read(next.addr, 8) : undefined;
   if (bytes === undefined) return false;
   const value = load64(bytes, 0);

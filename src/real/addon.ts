@@ -21,6 +21,9 @@ export interface NativeAddon {
   enter(ring: number, toSubmit: number, minComplete: number, flags: number): number;
   enterArg(ring: number, toSubmit: number, minComplete: number, flags: number, addr: bigint, size: number): number;
   register(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  registerElsewhere(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  submitElsewhere(ring: number, toSubmit: number): number;
+  closeDescriptor(ring: number): number;
   ringClose(ring: number): void;
   ringDrop(ring: number): void;
   /** 0 armed (the callback comes once), 1 ready (it won't come), or -errno. */

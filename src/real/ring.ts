@@ -58,6 +58,18 @@ export class RealRing implements Ring {
     return this.#addon.register(this.#handle, opcode, arg, nrArgs);
   }
 
+  submitElsewhere(toSubmit: number): number {
+    return this.#addon.submitElsewhere(this.#handle, toSubmit);
+  }
+
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number {
+    return this.#addon.registerElsewhere(this.#handle, opcode, arg, nrArgs);
+  }
+
+  closeDescriptor(): number {
+    return this.#addon.closeDescriptor(this.#handle);
+  }
+
   /**
    * The first call after setup resolves "ready" at once: what came before it was announced to nobody.
    * A DEFER_TASKRUN ring must enter with GETEVENTS after each "ready", or its completions stay unposted.

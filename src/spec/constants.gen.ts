@@ -1876,8 +1876,8 @@ export interface RegisterArgRule {
 }
 
 export const REGISTER_ARGS: readonly RegisterArgRule[] = [
-  { name: "IORING_REGISTER_BUFFERS", opcode: IORING_REGISTER_BUFFERS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: false },
-  { name: "IORING_UNREGISTER_BUFFERS", opcode: IORING_UNREGISTER_BUFFERS, argKind: "none", argBytes: 0, bytesPerArg: 0, allowed: false },
+  { name: "IORING_REGISTER_BUFFERS", opcode: IORING_REGISTER_BUFFERS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: true },
+  { name: "IORING_UNREGISTER_BUFFERS", opcode: IORING_UNREGISTER_BUFFERS, argKind: "none", argBytes: 0, bytesPerArg: 0, allowed: true },
   { name: "IORING_REGISTER_FILES", opcode: IORING_REGISTER_FILES, argKind: "fd-array", argBytes: 0, bytesPerArg: 4, allowed: false },
   { name: "IORING_UNREGISTER_FILES", opcode: IORING_UNREGISTER_FILES, argKind: "none", argBytes: 0, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_EVENTFD", opcode: IORING_REGISTER_EVENTFD, argKind: "struct", argBytes: 4, bytesPerArg: 0, allowed: true },

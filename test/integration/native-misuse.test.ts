@@ -22,6 +22,9 @@ const rows: Record<string, readonly Kind[]> = {
   enter: ["ring", "u32", "u32", "u32"],
   enterArg: ["ring", "u32", "u32", "u32", "address", "u32"],
   register: ["ring", "u32", "registerArg", "u32"],
+  registerElsewhere: ["ring", "u32", "registerArg", "u32"],
+  submitElsewhere: ["ring", "u32"],
+  closeDescriptor: ["ring"],
   ringClose: ["ring"],
   ringDrop: ["ring"],
   waitStart: ["ring", "function"],
@@ -190,6 +193,15 @@ test("addresses outside the arena and the fault page are refused, also those tha
   expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, start, 2 ** 32 - 1)).toThrow(RangeError);
   expect(() => addon.register(ring, 250, start, 1)).toThrow(/not in the specification/);
   expect(addon.register(ring, 250, null, 0)).toBe(-abi.EINVAL);
+  // A list of buffers names memory of its own.
+  const list = new DataView(buffer);
+  for (const [addr, size] of [[start - 1n, 2n], [end - 8n, 9n], [8n, 1n], [2n ** 64n - 8n, 16n]] as const) {
+    list.setBigUint64(16, addr, true);
+    list.setBigUint64(24, size, true);
+    expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, start, 2), `${addr}+${size}`).toThrow(/buffer 1 has/);
+  }
+  expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, end - 16n, 2)).toThrow(/touches 32 bytes/);
+  expect(addon.register(ring, abi.IORING_REGISTER_BUFFERS, addon.faultAddress(), 1)).toBe(-abi.EFAULT);
   // What the port lets through is the kernel's to refuse.
   expect(addon.enterArg(ring, 0, 1, abi.IORING_ENTER_GETEVENTS | abi.IORING_ENTER_EXT_ARG, addon.faultAddress(), 24)).toBe(-abi.EFAULT);
 });

@@ -1,5 +1,5 @@
 // Chapter mapping.
-import { abi, expect, onBoth } from "./on-both.ts";
+import { abi, expect, onBoth, pairs } from "./on-both.ts";
 
 const CQSIZE = abi.IORING_SETUP_CQSIZE;
 const NOP = abi.IORING_OP_NOP;
@@ -69,4 +69,21 @@ onBoth("[mapping.kernel-words-ignored] masks and sizes that the application stor
   ring.storeArray(ring.sq("head") & 1, 2);
   expect(ring.enter(1)).toBe(0);
   expect(ring.sq("dropped")).toBe(1);
+});
+
+onBoth("[mapping.keeps-ring] a pending READ completes after the descriptor is closed", (on) => {
+  const ring = on.ring(4);
+  const { read, write } = on.pipe();
+  const into = on.buffer(4);
+  expect(ring.submit({ opcode: abi.IORING_OP_READ, fd: read, addr: into.addr, len: 4, userData: 1n }, { opcode: NOP, userData: 2n })).toBe(2);
+  expect(pairs(ring.reap())).toEqual([[2n, 0]]);
+  expect(ring.ring.closeDescriptor()).toBe(0);
+  expect(ring.ring.closeDescriptor()).toBe(-abi.EBADF);
+  expect(ring.enter(0)).toBe(-abi.EBADF);
+  expect(ring.ring.register(abi.IORING_REGISTER_PERSONALITY, null, 0)).toBe(-abi.EBADF);
+  // Not cancelled: nothing has come, and what is written now is read. That call's end runs the task work.
+  expect(ring.reap()).toEqual([]);
+  on.kernel.system.write(write, new Uint8Array([1, 2, 3]));
+  expect(pairs(ring.reap())).toEqual([[1n, 3]]);
+  expect([...into.bytes]).toEqual([1, 2, 3, 0]);
 });

@@ -1,0 +1,47 @@
+// The script of memlock.test.ts, alone, for it runs in a child too.
+import type { Kernel } from "../../../src/kernel.ts";
+import { KernelError } from "../../../src/kernel.ts";
+import { IORING_REGISTER_BUFFERS, IORING_UNREGISTER_BUFFERS } from "../../../src/spec/constants.gen.ts";
+
+/** How many KiB the user may lock. */
+export const LIMIT_KIB = 256;
+
+export interface MemlockAnswers {
+  /** 0, or the errno of a ring whose memory is beyond the limit. */
+  readonly largeRing: number;
+  /** Results of registering buffers of this many KiB, one after the other, and of giving a table up between two. */
+  readonly beyond: number;
+  readonly within: number;
+  readonly unregister: number;
+  readonly second: number;
+}
+
+export function memlockAnswers(kernel: Kernel): MemlockAnswers {
+  const setup = (entries: number): number => {
+    try {
+      kernel.setup(entries).close();
+      return 0;
+    } catch (error) {
+      if (error instanceof KernelError) return error.errno;
+      throw error;
+    }
+  };
+  const largeRing = setup(16384);
+  const ring = kernel.setup(8);
+  const register = (...kib: readonly number[]): number => {
+    const list = kernel.memory.alloc(16 * kib.length);
+    const view = new DataView(list.bytes.buffer, list.bytes.byteOffset, list.bytes.byteLength);
+    for (const [i, size] of kib.entries()) {
+      const { addr, bytes } = kernel.memory.alloc(size * 1024, 4096);
+      view.setBigUint64(16 * i, addr, true);
+      view.setBigUint64(16 * i + 8, BigInt(bytes.length), true);
+    }
+    return ring.register(IORING_REGISTER_BUFFERS, list.addr, kib.length);
+  };
+  const beyond = register(4, LIMIT_KIB);
+  const within = register(LIMIT_KIB / 2);
+  const unregister = ring.register(IORING_UNREGISTER_BUFFERS, null, 0);
+  const second = register(LIMIT_KIB / 4, LIMIT_KIB / 4);
+  kernel.close();
+  return { largeRing, beyond, within, unregister, second };
+}
