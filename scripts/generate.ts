@@ -10,7 +10,7 @@ import { type Spec, SpecError, loadSpec, specRoot } from "../src/spec/load.ts";
 import { RECORD_SCHEMAS } from "../src/spec/schema.ts";
 import { type Coverage, coverageFaults, emitCoverageFile, readCoverage } from "./generate/coverage.ts";
 import { emitCodecFile } from "./generate/codec.ts";
-import { emitContradictionsPage } from "./generate/contradictions.ts";
+import { contradictionFaults, emitContradictionsPage } from "./generate/contradictions.ts";
 import { emitConstantsFile } from "./generate/constants.ts";
 import { emitAbiCheck, emitRegisterTable } from "./generate/header.ts";
 import { emitOpsFile } from "./generate/ops.ts";
@@ -48,7 +48,7 @@ function main(check: boolean): number {
   try {
     const spec = loadSpec(root);
     files = generate(spec, coverage);
-    faults = coverageFaults(spec, coverage);
+    faults = [...coverageFaults(spec, coverage), ...contradictionFaults(spec, coverage)];
   } catch (error) {
     if (!(error instanceof SpecError)) throw error;
     stdout.write(`${error.message}\n`);

@@ -3,10 +3,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { citations, coverageFaults, titles } from "../../scripts/generate/coverage.ts";
+import { contradictionFaults } from "../../scripts/generate/contradictions.ts";
+import { citations, coverageFaults, readCoverage, titles } from "../../scripts/generate/coverage.ts";
 import { SpecError, loadSpec, parseSpec, readSpecFiles, specRoot } from "../../src/spec/load.ts";
 import { RULES, type RuleId } from "../../src/spec/rules.gen.ts";
-import { CHAPTERS } from "../../src/spec/schema.ts";
+import { CHAPTERS, CONTRADICTIONS_MAX } from "../../src/spec/schema.ts";
 
 const unknown = (ids: readonly string[]): string[] => ids.filter((id) => !Object.hasOwn(RULES, id));
 
@@ -62,6 +63,20 @@ describe("coverage", () => {
 
   test("an id that is no rule is a fault, in the model and in a title", () => {
     expect(coverageFaults(one, { cited: new Set([id, "cq.no-rule"]), tests: new Map([...shown, ["sq.no-rule", ["x.test.ts"]]]) })).toHaveLength(2);
+  });
+});
+
+describe("contradictions", () => {
+  const coverage = readCoverage(specRoot());
+  const without = (number: string) => ({ ...spec, rules: spec.rules.filter(({ contradicts }) => contradicts?.number !== number) });
+
+  test("each number has a rule that was tried, or says why not", () => {
+    expect(contradictionFaults(spec, coverage)).toEqual([]);
+  });
+
+  test("one that has none is named, whichever it is", () => {
+    for (let i = 1; i <= CONTRADICTIONS_MAX; i++) expect(contradictionFaults(without(`X${i}`), coverage).join()).toMatch(new RegExp(`^X${i}: no rule has`));
+    expect(contradictionFaults(spec, { ...coverage, tests: new Map() }).join()).toContain("X1: no test shows cancel.any-is-all");
   });
 });
 
