@@ -189,7 +189,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "timeout.remove-only-timeouts": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.update": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.count-steps-back": { model: true, tests: [] },
-  "timeout.firing-not-taken": { model: true, tests: [] },
+  "timeout.firing-not-taken": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.flushed-late": { model: true, tests: [] },
   "link-timeout.off-refused": { model: true, tests: ["test/integration/rule/link-timeout.test.ts"] },
   "link-timeout.needs-head": { model: true, tests: ["test/integration/rule/link-timeout.test.ts"] },

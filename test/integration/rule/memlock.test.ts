@@ -6,7 +6,7 @@ import { createModelKernel } from "../../../src/model/kernel.ts";
 import { LIMIT_KIB, type MemlockAnswers, memlockAnswers } from "./memlock-answers.ts";
 import { abi, expect, onBoth } from "./on-both.ts";
 
-/** A user whom nobody else is, so that nothing else is charged to it. */
+/** As root: a user whom nobody else is, so that nothing else is charged to it. */
 const USER = 60_000 + (process.pid % 5000);
 
 function inChild(): MemlockAnswers {
