@@ -5,6 +5,8 @@ export * as abi from "./spec/constants.gen.ts";
 export * as structs from "./spec/codec.gen.ts";
 export type * from "./driver.ts";
 export { openDriver } from "./open.ts";
+export { parseFdinfo } from "./fdinfo.ts";
+export type { InfoBuffer, InfoCqe, InfoOverflow, InfoPoll, InfoSqe, RingInfo } from "./fdinfo.ts";
 export { createModelKernel } from "./model/kernel.ts";
 export type { ModelKernelOptions } from "./model/kernel.ts";
 export { PROFILES } from "./model/profile.ts";

@@ -126,6 +126,17 @@ export interface EnterArg {
   readonly size: number;
 }
 
+/** /proc/self/fdinfo/<ring>, opened; closed with the ring at the latest. */
+export interface InfoFile {
+  /**
+   * One read(2): the text as it is at this moment. It is a system call like any other: what task work is pending runs
+   * when it returns. `parseFdinfo` reads the text.
+   */
+  read(): string;
+  /** Idempotent. A later read throws. */
+  close(): void;
+}
+
 /** One io_uring, raw: memory that both sides write. */
 export interface Ring {
   readonly fd: Fd;
@@ -146,6 +157,11 @@ export interface Ring {
   registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number;
   /** close(2) of the ring's descriptor, and no more: the mappings stay. Later calls return -EBADF; close() lets go of the rest. */
   closeDescriptor(): number;
+  /**
+   * Opens what procfs shows of this ring. It takes a descriptor: open it before requests that make or guess some.
+   * Throws Error where there is no procfs.
+   */
+  openInfo(): InfoFile;
   /**
    * Resolves "ready" once a completion may have been posted that was not there at the call (spurious
    * wake-ups allowed: look and wait again), "timeout" after timeoutNs, "closed" when the ring closes

@@ -32,6 +32,7 @@ function describe(op: Operation): string {
     case "close": return `close ${op.fd}`;
     case "submit": return `submit${op.getevents === true ? " GETEVENTS" : ""}${op.wait === undefined ? "" : `, wait for ${op.wait}`}`;
     case "settle": return "settle";
+    case "fdinfo": return "fdinfo";
     case "reap": return `reap${op.max === undefined ? "" : ` at most ${op.max}`}`;
   }
 }

@@ -27,6 +27,7 @@ export function closingTable(summary: Summary): string {
     ["chains", String(summary.chains)],
     ["drains", String(summary.drains)],
     ["cancels", String(summary.cancels)],
+    ["fdinfo readings", String(summary.readings)],
     ["events judged", `${summary.judgedEvents} of ${summary.events}, at most ${summary.candidatesMax} candidates`],
     ["divergences", String(summary.divergences)],
     ["unknown", percent(summary.unknown)],

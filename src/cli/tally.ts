@@ -22,6 +22,8 @@ export interface Summary {
   chains: number;
   drains: number;
   cancels: number;
+  /** What procfs shows of the ring, read. */
+  readings: number;
   divergences: number;
   unknown: number;
   unspecified: number;
@@ -63,7 +65,7 @@ export class Tally {
     this.#sum = {
       backend: facts.backend, kernel: facts.release, strictness: facts.strictness, seed: facts.seed,
       programs: 0, hostilePrograms: 0, operations: 0, opcodes: never(PROGRAM_OPCODES),
-      wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0,
+      wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0,
       divergences: 0, unknown: 0, unspecified: 0, unmodelled: 0, events: 0, judgedEvents: 0, killed: 0, killedAsModelled: 0,
       choices: Object.fromEntries(Object.entries(CHOICE_POINTS).map(([point, alternatives]) => [point, never(alternatives)])),
       candidatesMax: 0, programsPerSecond: 0, seconds: 0, reasons: {},
@@ -83,7 +85,7 @@ export class Tally {
     const { exercise, verdict } = outcome;
     sum.programs++;
     if (program.kind === "hostile") sum.hostilePrograms++;
-    for (const what of ["operations", "wraps", "overflows", "chains", "drains", "cancels"] as const) sum[what] += exercise[what];
+    for (const what of ["operations", "wraps", "overflows", "chains", "drains", "cancels", "readings"] as const) sum[what] += exercise[what];
     addAll(sum.opcodes, exercise.opcodes);
     sum.events += verdict.events;
     sum.judgedEvents += verdict.judgedEvents;

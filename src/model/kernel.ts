@@ -1,11 +1,12 @@
 // ModelKernel: the kernel port on the reference model. Runs anywhere, the same for the same seed.
 import {
   KernelError, Unmodelled, type AddressSpace, type EnterArg, type Fd, type IoUringParams, type Kernel, type KernelProfile,
-  type Region, type Ring, type SetupParams, type System,
+  type InfoFile, type Region, type Ring, type SetupParams, type System,
 } from "../kernel.ts";
 import { EBADF, EEXIST, ENOMEM, IORING_SETUP_SINGLE_ISSUER } from "../spec/constants.gen.ts";
 import { lockedPages } from "./buffers.ts";
 import { enter, register } from "./enter.ts";
+import { formatInfo, readInfo } from "./fdinfo.ts";
 import { Machine, RingState } from "./machine.ts";
 import { Memory, segment } from "./memory.ts";
 import { PROFILE_6_18 } from "./profile.ts";
@@ -154,6 +155,19 @@ class ModelRing implements Ring {
     this.keptFile = this.shared.world.fds.get(this.fd);
     this.shared.world.fds.delete(this.fd);
     return 0;
+  }
+
+  openInfo(): InfoFile {
+    this.open();
+    let isOpen = true;
+    const read = (): string => {
+      if (!isOpen || this.isClosed) throw new Error("this fdinfo is closed: open another with ring.openInfo()");
+      this.syncClock();
+      const text = formatInfo(readInfo(this.machine));
+      this.settle();
+      return text;
+    };
+    return { read, close: () => void (isOpen = false) };
   }
 
   private syncClock(): void {

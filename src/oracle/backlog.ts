@@ -1,10 +1,9 @@
 // The backlog while a trace is followed: workers and timers put completions there in an order that shows
 // only when it is flushed.
-import type { Machine } from "../model/machine.ts";
+import type { Backlogged } from "../model/machine.ts";
 
-/** Who may be first in the backlog: the first whose place is certain, and those that may be in front of it. */
-export function eligible(m: Machine): number[] {
-  const { overflow, flushed } = m.ring;
+/** Who may be first in the backlog once `flushed` have left it: the first whose place is certain, and those that may be in front of it. */
+export function eligible(overflow: readonly Backlogged[], flushed: number): number[] {
   const first = overflow.findIndex((c) => c.from === undefined);
   return overflow.flatMap((c, i) => {
     const inFront = c.from === undefined ? i === first : c.from <= flushed;

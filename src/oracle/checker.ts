@@ -9,11 +9,12 @@ import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
-import type { EnterEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
+import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
 import { dueCompletions, isOverdue } from "./due.ts";
+import { applyFdinfo } from "./fdinfo.ts";
 import { allowedInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
 import { isQuiet } from "./quiet.ts";
@@ -21,7 +22,7 @@ import { runs, type Survivor } from "./run.ts";
 import { SEARCHES } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
-type Call = EnterEvent | RegisterEvent | SystemEvent;
+type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
@@ -101,6 +102,7 @@ export class Checker implements Observer {
     switch (event.event) {
       case "enter":
       case "register":
+      case "fdinfo":
         this.held = event;
         return true;
       case "system":
@@ -149,6 +151,7 @@ export class Checker implements Observer {
     pollThreadSince(m, call.from);
     if (call.event === "enter") applyEnter(m, call);
     else if (call.event === "register") applyRegister(m, call);
+    else if (call.event === "fdinfo") applyFdinfo(m, guide, call);
     else applySystem(m, call);
   }
 

@@ -9,11 +9,19 @@ export type Expected = readonly Cqe[] | undefined;
 
 export class Expectation {
   private readonly list: Expected;
+  private readonly of: string;
   /** How many of them were posted. */
   next = 0;
 
-  constructor(list: Expected) {
+  /** `of`: what is looked at, where that is not what the window posts. */
+  constructor(list: Expected, of = "") {
     this.list = list;
+    this.of = of;
+  }
+
+  /** How far it has come: two runs in one state go on alike only where they look for the same. */
+  get place(): string {
+    return `${this.of}${this.next}`;
   }
 
   /** Nothing is known: whatever is posted is as good as anything. */

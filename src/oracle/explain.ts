@@ -7,6 +7,8 @@ import { load32, load64 } from "../model/memory.ts";
 import { Simulation } from "../model/simulate.ts";
 import { CQE } from "../spec/codec.gen.ts";
 import { errnoName } from "../spec/constants.gen.ts";
+import type { RingInfo } from "../fdinfo.ts";
+import { firstDifference } from "./fdinfo.ts";
 import type { SeenCqe, TraceEvent } from "../program/trace.ts";
 
 const result = (n: number | undefined): string =>
@@ -28,12 +30,17 @@ export function describe(event: TraceEvent): string {
       return `${event.request.call}(${"fd" in event.request ? event.request.fd : ""}) = ${result(event.result)}`;
     case "peek":
       return `cq.tail ${event.cqTail}, CQEs [${event.cqes.map((c: SeenCqe) => cqe(c)).join(", ")}], sq.head ${event.words[0]}, sq.flags 0x${(event.words[9] ?? 0).toString(16)}, sq.dropped ${event.words[8]}`;
+    case "fdinfo":
+      return `fdinfo ${event.info === undefined ? "of a ring that was locked" : shown(event.info)}`;
     case "look":
       return `memory at 0x${event.addr.toString(16)}`;
     default:
       return event.event;
   }
 }
+
+const shown = ({ sqHead, sqTail, cqHead, cqTail, cachedCqTail, sqes, cqes, polls, overflow }: RingInfo): string =>
+  `with sq ${sqHead} to ${sqTail}, cq ${cqHead} to ${cqTail} (${cachedCqTail}), ${sqes.length} SQEs, ${cqes.length} CQEs, polls of [${polls.map((p) => p.opcode).join()}], backlog [${overflow.map(cqe).join(", ")}]`;
 
 /** What this candidate would have shown, on the run that it favours. */
 export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent | undefined): string {
@@ -48,6 +55,7 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
       text = `io_uring_enter = ${result(enter(f, { toSubmit, minComplete, flags, arg }))}, `;
     }
     if (event.event === "peek" && call?.event === "register") text = `io_uring_register = ${result(register(f, call.opcode, call.arg, call.nrArgs))}, `;
+    if (event.event === "peek" && call?.event === "fdinfo" && call.info !== undefined) text = `fdinfo with ${firstDifference(f, call.info) ?? "the same"}, `;
     const atOnce = f.hasRing ? newCqes(f, tail) : [];
     if (f.hasRing) simulation.settle(f);
     const later = f.hasRing ? newCqes(f, tail).slice(atOnce.length) : [];

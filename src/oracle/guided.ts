@@ -3,7 +3,6 @@
 // seen is abandoned. Which scripts to try is run.ts's business.
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, type WaitDeadline } from "../model/machine.ts";
 import { cqeOf, isFull } from "../model/completion.ts";
-import { bind } from "../model/descriptor.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { hasPollThread, mayRunTaskWork } from "../model/sqpoll.ts";
@@ -16,7 +15,8 @@ import { eligible } from "./backlog.ts";
 import { timedOut } from "./due.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, racing } from "./quiet.ts";
-import { mayPost, onlyFrees, relevant } from "./relevant.ts";
+import { numberShown } from "./opened.ts";
+import { completes, inTaskWork, mayPost, onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
 import { SleepSet } from "./sleep-set.ts";
 
@@ -37,7 +37,7 @@ export type Effort = 0 | 1 | 2;
 export class Guided implements Scheduler {
   readonly trail: Taken[] = [];
   private readonly script: readonly number[];
-  private readonly expected: Expectation;
+  private expected: Expectation;
   readonly effort: Effort;
   private readonly asleep = new SleepSet();
   /** This run failed for want of task work that must have run before the call. */
@@ -53,6 +53,11 @@ export class Guided implements Scheduler {
     this.expected = new Expectation(expected);
     this.effort = effort;
     this.seen = seen;
+  }
+
+  /** Is it known what this window posts? */
+  get follows(): boolean {
+    return !this.expected.open;
   }
 
   get exhaustive(): boolean {
@@ -108,7 +113,7 @@ export class Guided implements Scheduler {
   private leaveIfKnown(m: Machine, point: string): void {
     if (this.seen === undefined || this.trail.length < this.script.length) return;
     const place = m.inCall || point !== "order.step" ? this.at : -1;
-    if (this.seen.visit(`${point}${place}|${this.expected.next}|${m.key()}`, this.asleep.steps)) return;
+    if (this.seen.visit(`${point}${place}|${this.expected.place}|${m.key()}`, this.asleep.steps)) return;
     this.lateNeeded = this.seen.lateNeeded;
     throw NOT_THIS_RUN;
   }
@@ -260,7 +265,7 @@ export class Guided implements Scheduler {
   }
 
   /** One step towards the completion that was seen next. */
-  private toward(m: Machine): void {
+  toward(m: Machine): void {
     const e = this.expected.upcoming();
     if (e === undefined) throw NOT_THIS_RUN;
     const late = m.inCall ? inTaskWork(m, e) : undefined;
@@ -309,7 +314,7 @@ export class Guided implements Scheduler {
     for (;;) {
       const e = this.expected.upcoming();
       if (ring.overflow.length === 0 && !ring.backlogUnknown) return undefined;
-      const at = eligible(m).find((i) => this.expected.matches(ring.overflow[i] ?? differs));
+      const at = eligible(ring.overflow, ring.flushed).find((i) => ring.overflow[i] !== undefined && this.expected.matches(ring.overflow[i]));
       if (at !== undefined) return at;
       // Nothing more was seen though there is room: what is in the list is not what happened.
       if (e === undefined) {
@@ -343,12 +348,16 @@ export class Guided implements Scheduler {
     if (e === undefined || !this.expected.matches(cqe)) throw NOT_THIS_RUN;
     this.expected.next++;
     if (cqe.opened === undefined) return cqe;
-    m.world.guessed.delete(e.res);
-    if (m.world.unbound.includes(cqe.opened)) {
-      if (m.world.fds.has(e.res)) throw NOT_THIS_RUN;
-      bind(m, cqe.opened, e.res);
-    }
+    numberShown(m, cqe.opened, e.res);
     return e;
+  }
+
+  /** Takes a step towards what the backlog was seen to hold: it happened before this call. */
+  towardBacklog(m: Machine, missing: readonly Cqe[]): void {
+    const window = this.expected;
+    this.expected = new Expectation(missing, `backlog ${missing.length},`);
+    this.toward(m);
+    this.expected = window;
   }
 
   /** Takes steps until everything that was seen in this window has been posted. */
@@ -379,10 +388,3 @@ export class Guided implements Scheduler {
 /** Those that may come while the application's thread is in a call: its task work is not among them, but that of a thread that polls. */
 const beside = (m: Machine, steps: readonly Step[]): readonly Step[] =>
   steps.filter((s) => s.kind !== "sq-sleep" && (s.kind !== "task-work" || hasPollThread(m)));
-
-const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
-  [...m.taskList, ...m.ring.localWork].map((id) => m.request(id)).find((r) => r.userData === e.userData);
-
-const completes = (r: Request): boolean => r.taskWork === "complete" || r.taskWork === "cancel";
-
-const differs: Cqe = { userData: -1n, res: 0, flags: 0 };

@@ -57,6 +57,13 @@ function posts(r: Request, seen: Cqe): boolean {
 export const mayPost = (r: Request, userData: bigint): boolean =>
   r.userData === userData || (r.opcode === IORING_OP_MSG_RING && r.prepared.off === userData);
 
+/** A request whose task work the thread has yet to do, and whose completion this is. */
+export const inTaskWork = (m: Machine, e: Cqe): Request | undefined =>
+  [...m.taskList, ...m.ring.localWork].map((id) => m.request(id)).find((r) => r.userData === e.userData);
+
+/** Does its task work do nothing but complete it? */
+export const completes = (r: Request): boolean => r.taskWork === "complete" || r.taskWork === "cancel";
+
 const isSilent = (r: Request): boolean => (r.flags & REQ.CQE_SKIP) !== 0;
 
 /**

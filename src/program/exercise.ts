@@ -23,12 +23,14 @@ export interface Exercise {
   readonly drains: number;
   /** Completions with -ECANCELED. */
   readonly cancels: number;
+  /** Times that procfs showed the ring. */
+  readonly readings: number;
 }
 
 const LINKS = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const SQ_HEAD_INDEX = 0;
 const SQ_FLAGS_INDEX = 9;
-const NO_COUNTS = { wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0 };
+const NO_COUNTS = { wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0 };
 
 function load32(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
@@ -45,7 +47,8 @@ export function exercised(program: Program, trace: readonly TraceEvent[]): Exerc
     else if (event.event === "peek") counter.peek(event);
   }
   const { wraps, overflows, chains, drains, cancels } = counter;
-  return { operations: program.ops.length, opcodes: counter.byName(), wraps, overflows, chains, drains, cancels };
+  const readings = trace.filter((event) => event.event === "fdinfo" && event.info !== undefined).length;
+  return { operations: program.ops.length, opcodes: counter.byName(), wraps, overflows, chains, drains, cancels, readings };
 }
 
 class Counter {

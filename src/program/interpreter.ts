@@ -1,7 +1,8 @@
 // Runs a program on a kernel and records what it did and saw. Everything goes through the port, so that
 // no line here knows which kernel it is. After every call the ring is loaded (a load is not a call: it
 // changes nothing), and at the end everything is cancelled, settled and looked at.
-import { type Kernel, KernelError, type Region, type Ring, type SetupParams } from "../kernel.ts";
+import { parseFdinfo } from "../fdinfo.ts";
+import { type InfoFile, type Kernel, KernelError, type Region, type Ring, type SetupParams } from "../kernel.ts";
 import {
   IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
   IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP, SETUP_FLAGS,
@@ -54,6 +55,7 @@ class Run {
   private blockedNs = 0;
   private waitArg: Region | undefined;
   private ring: Ring | undefined;
+  private info: InfoFile | undefined;
   private words: Uint32Array = new Uint32Array(0);
   private slots: DataView = new DataView(new ArrayBuffer(0));
   private seenTail = 0;
@@ -99,6 +101,8 @@ class Run {
     try {
       const ring = this.kernel.setup(spec.entries, params);
       this.ring = ring;
+      // Before the first request: later its descriptor could be one that a request means.
+      if (this.program.ops.some(({ op }) => op === "fdinfo")) this.info = ring.openInfo();
       this.world.ring = ring.fd;
       const counters = new Uint32Array(ring.sqRing.buffer, ring.sqRing.byteOffset, WORDS)[ring.params.sqOff.tail >>> 2] ?? 0;
       const filled = { filled: ring.params, ...(counters === 0 ? {} : { counters }) };
@@ -214,6 +218,8 @@ class Run {
         this.peek();
         this.world.call(operation, this.books.opened);
         return this.peek();
+      case "fdinfo":
+        return this.readInfo();
       case "store": {
         const at = this.wordOffset(ring, operation.word);
         const old = this.words[at >>> 2] ?? 0;
@@ -231,6 +237,15 @@ class Run {
       case "enter":
         return this.rawEnter(ring, operation);
     }
+  }
+
+  /** Never done in silence: it runs task work. */
+  private readInfo(): void {
+    this.peek();
+    const from = this.now();
+    const text = this.info?.read() ?? "";
+    this.record({ event: "fdinfo", from, to: this.now(), info: parseFdinfo(text) });
+    this.peek();
   }
 
   private wordOffset(ring: Ring, word: (typeof RING_WORDS)[number]): number {

@@ -100,6 +100,8 @@ const operation = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("write"), fd: descriptor, bytes: z.int().min(0).max(65536), fill: u8 }),
   z.strictObject({ op: z.literal("read"), fd: descriptor, bytes: z.int().min(0).max(65536) }),
   z.strictObject({ op: z.literal("close"), fd: descriptor }),
+  /** Reads what procfs shows of the ring. Pending task work runs when the call returns. */
+  z.strictObject({ op: z.literal("fdinfo") }),
   // Raw, for hostile programs.
   /** Stores a word of ring memory: a value, or its present value plus `add`. */
   z.strictObject({ op: z.literal("store"), word: z.enum(RING_WORDS), value: u32.optional(), add: z.int().optional() }),

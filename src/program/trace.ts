@@ -1,5 +1,6 @@
 // A trace: everything that an application did with a ring and saw of it, in order. Each event carries
 // the clock before and after. This is all that the oracle judges, wherever it came from.
+import type { RingInfo } from "../fdinfo.ts";
 import type { IoUringParams, SetupParams } from "../kernel.ts";
 
 interface Timed {
@@ -86,6 +87,11 @@ export interface RegisterEvent extends Timed {
   readonly nrArgs: number;
   readonly result: number;
 }
+/** The application read what procfs shows of the ring. `info` undefined: somebody held its lock, and nothing was shown. */
+export interface FdinfoEvent extends Timed {
+  readonly event: "fdinfo";
+  readonly info: RingInfo | undefined;
+}
 /**
  * The application loaded the ring: first cq.tail (acquire), then the CQEs that are new by it, then the
  * other words in the order of `words`. Loads only: the kernel may move between any two of them.
@@ -105,7 +111,7 @@ export interface LookEvent extends Timed {
 }
 
 export type TraceEvent =
-  | SetupEvent | AllocEvent | MemoryEvent | StoreEvent | SystemEvent | EnterEvent | RegisterEvent | PeekEvent | LookEvent;
+  | SetupEvent | AllocEvent | MemoryEvent | StoreEvent | SystemEvent | EnterEvent | RegisterEvent | FdinfoEvent | PeekEvent | LookEvent;
 
 /** What came of running one program. */
 export interface Trace {

@@ -1,10 +1,11 @@
 // One io_uring of the real kernel: the mapped memory, the two ring calls, and the wait that leaves the
 // event loop alone. Every argument is checked by the addon.
 import { markAsUntransferable } from "node:worker_threads";
-import type { EnterArg, Fd, IoUringParams, Ring } from "../kernel.ts";
+import type { EnterArg, Fd, InfoFile, IoUringParams, Ring } from "../kernel.ts";
 import { KernelError } from "../kernel.ts";
 import { decodeParams } from "../spec/codec.gen.ts";
 import type { NativeAddon, NativeRing } from "./addon.ts";
+import { InfoFiles } from "./info-file.ts";
 
 type Readiness = "ready" | "timeout" | "closed";
 
@@ -12,9 +13,12 @@ type Readiness = "ready" | "timeout" | "closed";
 const timerMsMax = 2 ** 31 - 1;
 
 /** A ring that was dropped without close() gives its descriptor back, and its memory once no view is left. */
-const dropped = new FinalizationRegistry<{ readonly addon: NativeAddon; readonly handle: number }>(({ addon, handle }) => {
-  addon.ringDrop(handle);
-});
+const dropped = new FinalizationRegistry<{ readonly addon: NativeAddon; readonly handle: number; readonly infos: InfoFiles }>(
+  ({ addon, handle, infos }) => {
+    infos.close();
+    addon.ringDrop(handle);
+  },
+);
 
 export class RealRing implements Ring {
   readonly fd: Fd;
@@ -26,6 +30,7 @@ export class RealRing implements Ring {
   readonly #handle: number;
   /** Keeps the kernel, whose arena this ring's requests use, while the ring is reachable. */
   readonly #kernel: object;
+  readonly #infos = new InfoFiles();
   #closed = false;
   /** Ends the pending wait. */
   #settle: ((outcome: Readiness) => void) | undefined;
@@ -42,7 +47,7 @@ export class RealRing implements Ring {
     this.sqRing = new Uint8Array(sqRing);
     this.cqRing = cqRing === sqRing ? this.sqRing : new Uint8Array(cqRing);
     this.sqes = new Uint8Array(sqes);
-    dropped.register(this, { addon, handle }, this);
+    dropped.register(this, { addon, handle, infos: this.#infos }, this);
   }
 
   get closed(): boolean {
@@ -68,6 +73,11 @@ export class RealRing implements Ring {
 
   closeDescriptor(): number {
     return this.#addon.closeDescriptor(this.#handle);
+  }
+
+  openInfo(): InfoFile {
+    if (this.#closed) throw new Error("this ring is closed: open another with kernel.setup()");
+    return this.#infos.open(this.fd);
   }
 
   /**
@@ -124,6 +134,7 @@ export class RealRing implements Ring {
     this.#closed = true;
     dropped.unregister(this);
     this.#settle?.("closed");
+    this.#infos.close();
     this.#addon.ringClose(this.#handle);
   }
 

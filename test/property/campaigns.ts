@@ -25,6 +25,7 @@ export interface Minimum {
   readonly chains: number;
   readonly drains: number;
   readonly cancels: number;
+  readonly readings: number;
   /** Of each opcode that programs are made of; others come as they come. */
   readonly eachOpcode: number;
   /** Operations a program, on average. */
@@ -34,7 +35,7 @@ export interface Minimum {
 /** What falls short of the minimum, in sentences. */
 export function shortfalls(summary: Summary, minimum: Minimum): string[] {
   const short: string[] = [];
-  for (const what of ["wraps", "overflows", "chains", "drains", "cancels"] as const) {
+  for (const what of ["wraps", "overflows", "chains", "drains", "cancels", "readings"] as const) {
     if (summary[what] < minimum[what]) short.push(`${summary[what]} ${what}, at least ${minimum[what]} are needed`);
   }
   for (const name of PROGRAM_OPCODES) {

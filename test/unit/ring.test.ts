@@ -34,7 +34,7 @@ function fakeRing({ entries = 4, start = 0, flags = 0 }: { entries?: number; sta
   };
   const ring: Ring = {
     fd: 3, params, sqRing, cqRing: sqRing, sqes: new Uint8Array(entries * SQE.size), closed: false,
-    enter: unused, register: unused, submitElsewhere: unused, registerElsewhere: unused, closeDescriptor: unused, ready: unused, close: () => undefined,
+    enter: unused, register: unused, openInfo: unused, submitElsewhere: unused, registerElsewhere: unused, closeDescriptor: unused, ready: unused, close: () => undefined,
   };
   return {
     ring,

@@ -122,6 +122,8 @@ const drained: fc.Arbitrary<Drafts> = record({ before: some(plain, 1, 2), after:
     ...before.map(queued), queued({ ...drain, flags: ["IO_DRAIN"] }), ...after.map(queued), SUBMIT,
   ]);
 
+const fdinfo: fc.Arbitrary<Draft> = fc.constant({ op: "fdinfo" });
+
 /** A turn of an event loop: submit, wait for what must come, take it out. */
 const turn: fc.Arbitrary<Drafts> = fc.constant([SUBMIT, { op: "settle" }, { op: "reap" }]);
 
@@ -131,6 +133,6 @@ const one = (of: fc.Arbitrary<Draft>): fc.Arbitrary<Drafts> => of.map((draft) =>
 export const driverGroup: fc.Arbitrary<Drafts> = mixToFirst<Drafts>(
   [34, one(request.map(queued))],
   [12, one(submit)], [3, one(settle)], [7, one(reap)], [13, turn],
-  [6, one(feed)], [3, one(signal)], [4, one(readOp)], [2, one(closeOp)],
+  [6, one(feed)], [3, one(signal)], [4, one(readOp)], [2, one(closeOp)], [4, one(fdinfo)],
   [7, chain], [4, burst], [4, waiters], [3, polled], [5, takenBack], [3, timed], [3, counted], [2, drained],
 );
