@@ -11,7 +11,7 @@ import type { Minimum } from "./campaigns.ts";
 const LEGAL_RUNS = 300;
 const HOSTILE_RUNS = 100;
 /** About a third of what such a run exercises on average. */
-const MINIMUM: Minimum = { wraps: 300, overflows: 15, chains: 60, drains: 10, cancels: 50, readings: 300, eachOpcode: 10, operationsPerProgram: 20 };
+const MINIMUM: Minimum = { wraps: 300, overflows: 15, chains: 60, drains: 10, cancels: 50, readings: 60, eachOpcode: 10, operationsPerProgram: 20 };
 
 const { available, reasons } = probeReal();
 const required = process.env["RINGSPEC_REQUIRE_REAL"] === "1";

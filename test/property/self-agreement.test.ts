@@ -12,7 +12,7 @@ import type { Program } from "../../src/program/program.ts";
 import { expectAgreement, SEED } from "./campaigns.ts";
 
 test("self-agreement: the oracle judges every run of the model legal, a third of them near the wrap of the counters", async () => {
-  const minimum = { wraps: 300, overflows: 15, chains: 60, drains: 10, cancels: 50, readings: 300, eachOpcode: 10, operationsPerProgram: 20 };
+  const minimum = { wraps: 300, overflows: 15, chains: 60, drains: 10, cancels: 50, readings: 60, eachOpcode: 10, operationsPerProgram: 20 };
   expectAgreement(await runCampaign({ backend: "model", runs: 400, seed: SEED }), minimum);
 });
 
