@@ -4,6 +4,7 @@ import {
   EALREADY, EBADF, EFAULT, EINVAL, ENOENT, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
   IORING_ASYNC_CANCEL_FD_FIXED, IORING_ASYNC_CANCEL_OP, IORING_ASYNC_CANCEL_USERDATA,
 } from "../spec/constants.gen.ts";
+import { hasPollThread } from "./sqpoll.ts";
 import { SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
@@ -70,6 +71,8 @@ function fateOf(m: Machine, r: Request): Fate {
  * [cancel.worker-pending] [cancel.worker-running]
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
+  // [sqpoll.sync-cancel] the workers of a thread that polls are its own: no other thread finds them
+  if (hasPollThread(m) && !m.inCall && wanted.self === undefined) return "not found";
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
   // [cancel.unstarted-not-found] [cancel.not-itself] only what the workers have, not what waits or what the thread runs
   const found = asListed(working(m).filter((r) => !r.posted && matches(r, wanted)));
@@ -132,7 +135,8 @@ function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: ()
     count++;
     if (m.inCall) m.scheduler.before(m, touched);
   }
-  const again = cancelWork(m, wanted);
+  // [sqpoll.cancel-running] the thread that polls is not among those whose workers are looked through again
+  const again = hasPollThread(m) ? "not found" : cancelWork(m, wanted);
   if (all) return again === "not found" ? count : count + 1;
   // [cancel.not-found]
   return again === "cancelled" ? 0 : again === "running" ? -EALREADY : -ENOENT;

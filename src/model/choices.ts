@@ -18,6 +18,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "taskrun.batch": ["goes on", "splits"],
   "taskrun.late": ["ran", "after"],
   "taskrun.lazy-wake": ["sleeps on", "awake"],
+  "sqpoll.sq-wait": ["room", "signal"],
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
   "order.step": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],

@@ -88,8 +88,10 @@ function leftToThread(m: Machine, { toSubmit, flags }: EnterCall): number {
   if ((flags & IORING_ENTER_SQ_WAKEUP) !== 0) wakePollThread(m);
   // [sqpoll.sq-wait]
   if ((flags & IORING_ENTER_SQ_WAIT) !== 0) {
-    const isFull = (): boolean => (load32(m.ring.ring.bytes, WORD.sqTail) - load32(m.ring.ring.bytes, WORD.sqHead)) >>> 0 === m.ring.sqEntries;
-    if (m.scheduler.wait(m, () => !isFull(), undefined) === "stuck") throw new WouldBlockForever("the SQ is full, and the thread that polls it sleeps");
+    const isFull = (): boolean => (load32(m.ring.ring.bytes, WORD.sqTail) - m.ring.cachedSqHead) >>> 0 === m.ring.sqEntries;
+    // [sqpoll.sq-wait-interrupted]
+    const ends = isFull() && m.scheduler.choose(m, "sqpoll.sq-wait", ["room", "signal"]) === 1;
+    if (!ends && m.scheduler.wait(m, () => !isFull(), undefined) === "stuck") throw new WouldBlockForever("the SQ is full, and the thread that polls it sleeps");
   }
   return toSubmit | 0;
 }

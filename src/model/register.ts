@@ -13,6 +13,7 @@ import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
 import { knowsRegister } from "./profile.ts";
 import { registerRestrictions } from "./restriction.ts";
+import { wakePollThread } from "./sqpoll.ts";
 
 const PROBE_MAX = 256;
 const CLOCK_MONOTONIC = 1;
@@ -79,6 +80,7 @@ function enableRings(m: Machine): number {
   if (!m.ring.disabled) return -EBADFD;
   m.ring.disabled = false;
   m.ring.restricted = m.ring.restrictions !== undefined;
+  wakePollThread(m);
   return 0;
 }
 

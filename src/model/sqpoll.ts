@@ -15,8 +15,10 @@ export interface PollThread {
   readonly left: number | undefined;
   /** The batch is posted, and sq.head not yet moved. */
   readonly posted: boolean;
-  /** The earliest moment at which its next step may happen, and at which it may have begun to be idle. */
+  /** The earliest moment at which its next step may happen. */
   readonly sinceNs: bigint;
+  /** The earliest moment at which it may have begun to be idle. */
+  readonly busyNs: bigint;
   /** It sleeps once it was idle for this long. */
   readonly idleNs: bigint;
 }
@@ -30,11 +32,11 @@ const IDLE_DEFAULT_MS = 1000;
 const IDLE_EARLY_NS = 10_000_000n;
 const NEVER_BUSY = -(1n << 62n);
 
-/** [sqpoll.idle-default] [sqpoll.may-start-asleep] */
+/** [setup.sq-idle-default] [sqpoll.may-start-asleep] */
 export function newPollThread(flags: number, idleMs: number): PollThread | undefined {
   if ((flags & IORING_SETUP_SQPOLL) === 0) return undefined;
   const idleNs = BigInt(idleMs === 0 ? IDLE_DEFAULT_MS : idleMs) * 1_000_000n;
-  return { asleep: false, woken: false, left: undefined, posted: false, sinceNs: NEVER_BUSY, idleNs };
+  return { asleep: false, woken: false, left: undefined, posted: false, sinceNs: NEVER_BUSY, busyNs: NEVER_BUSY, idleNs };
 }
 
 export const hasPollThread = (m: Machine): boolean => m.hasRing && m.ring.thread !== undefined;
@@ -58,7 +60,7 @@ export function pollSteps(m: Machine): PollStep[] {
   const pending = publishedEntries(m) > 0;
   // [sqpoll.disabled-waits]
   if (thread.left !== undefined || (pending && !m.ring.disabled)) return ["sq-thread"];
-  const earliest = thread.sinceNs === NEVER_BUSY ? NEVER_BUSY : thread.sinceNs + thread.idleNs - IDLE_EARLY_NS;
+  const earliest = thread.busyNs === NEVER_BUSY ? NEVER_BUSY : thread.busyNs + thread.idleNs - IDLE_EARLY_NS;
   return pending || m.taskWorks.length > 0 || m.untilNs < earliest ? [] : ["sq-sleep"];
 }
 
@@ -69,7 +71,7 @@ export function takePollStep(m: Machine, step: PollStep): void {
   if (step === "sq-wake") {
     // [sqpoll.awake-flag-cleared]
     clearSqFlag(m, IORING_SQ_NEED_WAKEUP);
-    return change(m, { asleep: false, woken: false });
+    return change(m, { asleep: false, woken: false, busyNs: m.ring.thread?.sinceNs ?? NEVER_BUSY });
   }
   if (step === "sq-sleep") {
     // [sqpoll.need-wakeup]
@@ -86,7 +88,8 @@ export function takePollStep(m: Machine, step: PollStep): void {
 
 /** io_submit_sqes, piece by piece. [sqpoll.submits] */
 function goOn(m: Machine): void {
-  const { left, posted } = m.ring.thread ?? {};
+  const { left, posted, sinceNs = NEVER_BUSY } = m.ring.thread ?? {};
+  change(m, { busyNs: sinceNs });
   if (posted === true) {
     publishHead(m);
     change(m, { left: undefined, posted: false });
@@ -121,5 +124,5 @@ export function pollThreadSince(m: Machine, ns: bigint): void {
 }
 
 /** What tells states of it apart. */
-export const pollThreadKey = ({ asleep, woken, left, posted, sinceNs }: PollThread): string =>
-  `${asleep ? 1 : 0}${woken ? 1 : 0}${posted ? 1 : 0}${left ?? ""}@${sinceNs}`;
+export const pollThreadKey = ({ asleep, woken, left, posted, sinceNs, busyNs }: PollThread): string =>
+  `${asleep ? 1 : 0}${woken ? 1 : 0}${posted ? 1 : 0}${left ?? ""}@${sinceNs}@${busyNs}`;

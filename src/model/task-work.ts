@@ -8,7 +8,7 @@ import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
 import { linkTimeoutTaskWork } from "./link-timeout.ts";
 import { runFailLinks } from "./link.ts";
-import type { Machine } from "./machine.ts";
+import { type Machine, NOT_THIS_RUN } from "./machine.ts";
 import { pollTaskWork } from "./poll.ts";
 import { REQ, type Request, type TaskWork } from "./request.ts";
 import { hasPollThread } from "./sqpoll.ts";
@@ -188,16 +188,21 @@ function runTaskList(m: Machine): void {
   const outer = m.running;
   m.running = m.taskList;
   m.taskList = [];
-  while (m.running.length > 0) {
+  for (let first = true; m.running.length > 0; first = false) {
     const at = m.scheduler.nextTask(m);
+    // A thread that polls had no reason to look.
+    if (at === undefined && first && hasPollThread(m)) throw NOT_THIS_RUN;
     if (at === undefined) break;
     const id = m.running[at] ?? 0;
     m.running = m.running.filter((other) => other !== id);
     const r = m.request(id);
     m.since(r.sinceNs, () => runOne(m, r));
     // [taskrun.batch-splits] a reschedule is due: what completed so far is posted
-    if (m.running.length > 0 && (m.ring.completing.length > 0 || m.ring.cqFlush) && m.scheduler.choose(m, "taskrun.batch", ["goes on", "splits"]) === 1)
+    if (m.running.length > 0 && (m.ring.completing.length > 0 || m.ring.cqFlush) && m.scheduler.choose(m, "taskrun.batch", ["goes on", "splits"]) === 1) {
       flushCompletions(m);
+      // The application may look before a thread that polls goes on.
+      if (hasPollThread(m)) break;
+    }
   }
   m.unqueued = [...m.unqueued, ...m.running];
   m.running = outer;

@@ -95,9 +95,9 @@ export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
     if (seen.big !== undefined && (load64(bytes, at + CQE.size) !== seen.big[0] || load64(bytes, at + CQE.size + 8) !== seen.big[1])) differ();
   }
   const flags = peek.words[WORD.sqFlags >>> 2] ?? 0;
+  matchPollThread(m, guide, peek);
   matchFlags(m, guide, flags);
   matchTaskRun(m, guide, flags);
-  matchPollThread(m, guide, peek);
   for (let i = 0; i < peek.words.length; i++) if (word(m, i * 4) !== peek.words[i]) differ();
 }
 
@@ -148,7 +148,7 @@ function matchPollThread(m: Machine, guide: Guided, peek: PeekEvent): void {
     const steps = enabled(m).filter((s) => isPollStep(s) || (s.kind === "task-work" && m.ring.thread?.asleep === false));
     const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
     if (step === undefined) return differ();
-    take(m, step);
+    guide.run(m, step);
   }
 }
 

@@ -8,7 +8,8 @@ import { ringInfo } from "../model/fdinfo.ts";
 import { WORD } from "../model/layout.ts";
 import { type Backlogged, type Cqe, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32 } from "../model/memory.ts";
-import { enabled, take, type Step } from "../model/steps.ts";
+import { hasPollThread } from "../model/sqpoll.ts";
+import { enabled, type Step } from "../model/steps.ts";
 import type { FdinfoEvent } from "../program/trace.ts";
 import { eligible } from "./backlog.ts";
 import { same } from "./expectation.ts";
@@ -19,7 +20,8 @@ import { relevant } from "./relevant.ts";
 
 /** Fields that are compared as they are, once the candidate has come to where the tail was. */
 const WORDS = ["sqMask", "sqHead", "sqTail", "cachedSqHead", "cqMask", "cqHead", "cqTail", "sqeCount", "cqeCount"] as const;
-const NUMBERS = ["sqThread", "sqThreadCpu", "sqTotalTime", "sqWorkTime", "userFileCount", "userBufCount"] as const;
+const THREAD = ["sqThread", "sqThreadCpu", "sqTotalTime", "sqWorkTime"] as const;
+const COUNTS = ["userFileCount", "userBufCount"] as const;
 
 const differ = (): never => {
   throw NOT_THIS_RUN;
@@ -28,7 +30,7 @@ const differ = (): never => {
 /** One read(2) of it, and the task work at its end. */
 export function applyFdinfo(m: Machine, guide: Guided, { info }: FdinfoEvent): void {
   if (info !== undefined) catchUp(m, guide, info.overflow);
-  m.inCall = true;
+  m.inCall = !hasPollThread(m);
   try {
     // [fdinfo.locked] only somebody beside the thread can have held the lock
     if (info !== undefined) show(m, guide, info);
@@ -42,7 +44,7 @@ export function applyFdinfo(m: Machine, guide: Guided, { info }: FdinfoEvent): v
 /** The first field in which the candidate's reading differs from the one that was seen, as it stands. */
 export function firstDifference(m: Machine, seen: RingInfo): string | undefined {
   const mine = ringInfo(m);
-  const names = [...WORDS, ...NUMBERS, "cachedCqTail", "sqes", "cqes", "userFiles", "userBufs", "personalities", "polls", "overflow"] as const;
+  const names = [...WORDS, ...(hasPollThread(m) ? [] : THREAD), ...COUNTS, "cachedCqTail", "sqes", "cqes", "userFiles", "userBufs", "personalities", "polls", "overflow"] as const;
   const text = (value: unknown): string => JSON.stringify(value, (_key, v: unknown) => (typeof v === "bigint" ? String(v) : v));
   const of = (info: RingInfo, name: keyof RingInfo): unknown => (name === "polls" ? opcodes(info) : info[name]);
   const name = names.find((n) => text(of(mine, n)) !== text(of(seen, n)));
@@ -52,6 +54,7 @@ export function firstDifference(m: Machine, seen: RingInfo): string | undefined 
 /** [fdinfo.moments] */
 function show(m: Machine, guide: Guided, seen: RingInfo): void {
   before(m, guide);
+  while (hasPollThread(m) && isBehind(m, seen)) step(m, guide, enabled(m));
   while (load32(m.ring.ring.bytes, WORD.cqTail) !== seen.cqTail) towards(m, guide);
   compareAll(m, WORDS, seen);
   before(m, guide);
@@ -59,13 +62,19 @@ function show(m: Machine, guide: Guided, seen: RingInfo): void {
   const mine = ringInfo(m);
   compare(mine.sqes, seen.sqes);
   compare(mine.cqes, seen.cqes);
-  compareAll(m, NUMBERS, seen);
+  // [fdinfo.sq-thread] where a thread polls, which one it is and what it took of the CPU is nobody's to know
+  if (!hasPollThread(m)) compareAll(m, THREAD, seen);
+  compareAll(m, COUNTS, seen);
   compare([mine.userFiles, mine.userBufs, mine.personalities], [seen.userFiles, seen.userBufs, seen.personalities]);
   before(m, guide);
   while (!alike(opcodes(ringInfo(m)), opcodes(seen))) step(m, guide, enabled(m).filter((s) => s.kind === "effect"));
   before(m, guide);
   backlog(m, guide, seen.overflow);
 }
+
+/** The lock is not taken while a batch is under way: the thread that polls is before it or behind it. */
+const isBehind = (m: Machine, seen: RingInfo): boolean =>
+  m.ring.cachedSqHead !== seen.cachedSqHead || load32(m.ring.ring.bytes, WORD.sqHead) !== seen.sqHead || m.ring.thread?.left !== undefined;
 
 /** The last search tries every step at every place. */
 function before(m: Machine, guide: Guided): void {
@@ -80,10 +89,10 @@ function towards(m: Machine, guide: Guided): void {
 
 function step(m: Machine, guide: Guided, steps: readonly Step[]): void {
   // Task work is done by the thread, which is in the call.
-  const able = steps.filter((s) => s.kind !== "task-work");
+  const able = steps.filter((s) => s.kind !== "task-work" || hasPollThread(m));
   const taken = able[guide.choose(m, "order.step", able.map((s) => s.kind))];
   if (taken === undefined) return differ();
-  take(m, taken);
+  guide.run(m, taken);
 }
 
 // [fdinfo.task-works] says nothing of the ring alone, so it is not compared.

@@ -71,7 +71,7 @@ export class Guided implements Scheduler {
     if (point === "timeout.counted" && this.exhaustive) return 0;
     if (point === "timeout.counted" && about?.timeoutOff === alternatives.length - 1 && this.expected.comesNext(about, 0)) return about.timeoutOff;
     // A reschedule is rare: one in a window is looked for, and only by the last search.
-    if (point === "taskrun.batch" && (!this.exhaustive || this.hasSplit)) return 0;
+    if (point === "taskrun.batch" && (hasPollThread(m) ? this.effort === 0 : !this.exhaustive || this.hasSplit)) return 0;
     if (point === "cancel.pause" && this.effort === 0) return 0;
     if (point === "rw.position-taken" && !this.exhaustive) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
@@ -118,7 +118,7 @@ export class Guided implements Scheduler {
     throw NOT_THIS_RUN;
   }
 
-  private run(m: Machine, step: Step): void {
+  run(m: Machine, step: Step): void {
     if (++this.steps > STEPS_MAX) throw NOT_THIS_RUN;
     take(m, step);
   }
@@ -369,7 +369,7 @@ export class Guided implements Scheduler {
     for (;;) {
       if (done()) return "done";
       const e = this.expected.upcoming();
-      const steps = this.exhaustive ? enabled(m) : e === undefined ? enabled(m).filter((s) => s.kind === "expire") : relevant(m, e, this.effort > 0);
+      const steps = this.exhaustive ? enabled(m) : e === undefined ? enabled(m).filter((s) => s.kind === "expire" || isPollStep(s)) : relevant(m, e, this.effort > 0);
       const over = deadline !== undefined && deadline.earliestNs <= m.untilNs;
       const awake = this.awake(m, beside(m, steps));
       const names = awake.map((s) => s.kind as string);

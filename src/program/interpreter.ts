@@ -198,7 +198,7 @@ class Run {
       case "sqe": {
         let slot = sq.next();
         if (slot < 0) {
-          this.submit(ring, sq, 0, this.polled ? IORING_ENTER_SQ_WAIT : 0);
+          this.submit(ring, sq, 0, this.polled ? IORING_ENTER_SQ_WAIT | IORING_ENTER_SQ_WAKEUP : 0);
           slot = sq.next();
           if (slot < 0) return;
         }

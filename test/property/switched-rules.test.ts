@@ -18,8 +18,8 @@ interface Switched {
 
 const SWITCHED: readonly Switched[] = [
   { rule: "overflow.flush-getevents", file: "enter", from: "if ((flags & IORING_ENTER_GETEVENTS) === 0)", to: "if (hasBacklog(m)) flushOverflow(m);\n    if ((flags & IORING_ENTER_GETEVENTS) === 0)" },
-  { rule: "sq.dropped-stops", file: "submit", from: "return entries - left;", to: "return ring.cachedSqHead === tail ? entries : entries - left;" },
-  { rule: "submit.prep-error-stops", file: "submit", from: "if (failed && (ring.flags & IORING_SETUP_SUBMIT_ALL) === 0)", to: "if (false)" },
+  { rule: "sq.dropped-stops", file: "submit", from: "return m.ring.consumed - before;", to: "return publishedEntries(m) === 0 ? entries : m.ring.consumed - before;" },
+  { rule: "submit.prep-error-stops", file: "submit", from: "return !failed || (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return true;" },
   { rule: "link.short-transfer-severs", file: "rw", from: "if (res !== asked)", to: "if (res < 0)" },
   { rule: "link.error-severs-chain", file: "link", from: "(r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0", to: "false" },
   { rule: "timeout.remove-results", file: "timeout", from: "r.res = result;", to: "r.res = 0;" },
