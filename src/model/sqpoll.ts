@@ -60,8 +60,13 @@ export function pollSteps(m: Machine): PollStep[] {
   const pending = publishedEntries(m) > 0;
   // [sqpoll.disabled-waits]
   if (thread.left !== undefined || (pending && !m.ring.disabled)) return ["sq-thread"];
-  const earliest = thread.busyNs === NEVER_BUSY ? NEVER_BUSY : thread.busyNs + thread.idleNs - IDLE_EARLY_NS;
-  return pending || m.taskWorks.length > 0 || m.untilNs < earliest ? [] : ["sq-sleep"];
+  return pending || m.taskWorks.length > 0 || !mayBeIdle(m) ? [] : ["sq-sleep"];
+}
+
+/** Has it had nothing to do for as long as it takes to sleep? */
+export function mayBeIdle(m: Machine): boolean {
+  const thread = m.hasRing ? m.ring.thread : undefined;
+  return thread !== undefined && (thread.busyNs === NEVER_BUSY || m.untilNs >= thread.busyNs + thread.idleNs - IDLE_EARLY_NS);
 }
 
 /** Is it about to do something that the application brought about? */

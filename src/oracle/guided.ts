@@ -5,7 +5,7 @@ import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, t
 import { cqeOf, isFull } from "../model/completion.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
-import { hasPollThread, mayRunTaskWork } from "../model/sqpoll.ts";
+import { hasPollThread, mayBeIdle, mayRunTaskWork } from "../model/sqpoll.ts";
 import { defersTaskWork, runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
@@ -73,6 +73,7 @@ export class Guided implements Scheduler {
     // A reschedule is rare: one in a window is looked for, and only by the last search.
     if (point === "taskrun.batch" && (hasPollThread(m) ? this.effort === 0 : !this.exhaustive || this.hasSplit)) return 0;
     if (point === "cancel.pause" && this.effort === 0) return 0;
+    if (point === "sqpoll.sq-wait" && !this.exhaustive) return 0;
     if (point === "rw.position-taken" && !this.exhaustive) return 0;
     if (point === "taskrun.late" && !this.exhaustive && !m.ring.drainActive && onlyFrees(m)) return 0;
     const shown = about === undefined || alternatives.length > 2 ? undefined : this.shown(m, point, about);
@@ -127,7 +128,7 @@ export class Guided implements Scheduler {
   begin(m: Machine): void {
     this.lateWork(m);
     if (m.hasRing) this.silentTimers(m);
-    if (m.hasRing && (this.exhaustive || (this.effort > 0 && isFull(m)))) this.unseen(m);
+    if (m.hasRing && (this.exhaustive || (this.effort > 0 && isFull(m) && !hasPollThread(m)))) this.unseen(m);
     // What came first in this window may have come before the call.
     while (m.hasRing && !this.exhaustive && this.inHand(m) && this.stepFirst()) {
       this.toward(m);
@@ -155,7 +156,8 @@ export class Guided implements Scheduler {
 
   /** The application is about to move sq.tail: the thread that polls may have done something before. */
   beforeTail(m: Machine): void {
-    this.interleave(m, () => enabled(m).filter((s) => s.kind === "sq-sleep" || (this.effort > 0 && isPollStep(s))));
+    const first = (s: Step): boolean => s.kind === "sq-sleep" || (s.kind === "task-work" && mayBeIdle(m)) || (this.exhaustive && isPollStep(s));
+    this.interleave(m, () => enabled(m).filter(first));
   }
 
   /** While there is no room nothing shows of what goes on: any of it may have happened before this call. */
