@@ -19,6 +19,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "taskrun.late": ["ran", "after"],
   "taskrun.lazy-wake": ["sleeps on", "awake"],
   "sqpoll.sq-wait": ["room", "signal"],
+  "cq.big-half": ["zero", "leaked"],
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
   "order.step": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],

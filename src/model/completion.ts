@@ -90,9 +90,10 @@ function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   return true;
 }
 
-/** [overflow.backlog] [overflow.flag] */
-function addOverflow(m: Machine, r: Request): void {
-  overflows(m, { ...cqeOf(r), group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) });
+/** [overflow.backlog] [overflow.flag] `cqe`: that of `r`. */
+function addOverflow(m: Machine, r: Request, cqe: Cqe): void {
+  leavesBehind(m, cqe.big);
+  overflows(m, { ...cqe, group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) });
 }
 
 function overflows(m: Machine, cqe: Backlogged): void {
@@ -132,6 +133,21 @@ export function cqeOf(r: Request): Cqe {
   return r.big === undefined ? cqe : { ...cqe, big: r.big };
 }
 
+/** What is not written to the CQ is not taken out of its request either. [cq.big-half-leaks] */
+function leavesBehind(m: Machine, big: Cqe["big"]): void {
+  if (big !== undefined && m.ring.cqeSize > CQE.size) m.ring.leaked = [...m.ring.leaked, big];
+}
+
+/** Its request may be one that was in use before, and may hold what an earlier completion left in it. [cq.big-half-leaks] */
+function withLeaked(m: Machine, cqe: Cqe): Cqe {
+  const { leaked } = m.ring;
+  if (leaked.length === 0 || cqe.big !== undefined) return cqe;
+  const big = leaked[m.scheduler.choose(m, "cq.big-half", ["zero", ...leaked.map(() => "leaked")]) - 1];
+  if (big === undefined) return cqe;
+  m.ring.leaked = leaked.filter((other) => other !== big);
+  return { ...cqe, big };
+}
+
 /** Completed: the CQE comes with the next flush of this batch. */
 export function completeDeferred(m: Machine, r: Request): void {
   r.state = "completing";
@@ -156,7 +172,7 @@ export function failDeferred(m: Machine, r: Request, res: number): void {
 /** Posts a request's CQE from a worker, at once. [taskrun.worker-posts] */
 export function postFromWorker(m: Machine, r: Request): boolean {
   let posted = true;
-  if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, cqeOf(r));
+  if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, withLeaked(m, cqeOf(r)));
   // [timeout.flushed-late] the thread, which is about to post, may be the first to reckon what this one adds
   const late = m.ring.offTimeoutUsed && m.ring.posting.length > 0 && m.scheduler.choose(m, "timeout.flushed", ["at once", "later"]) === 1;
   if (late) {
@@ -211,12 +227,16 @@ function flushNow(m: Machine, splits = false): void {
   for (const [at, id] of batch.entries()) {
     const r = m.request(id);
     // [skip.none-on-success]
-    if ((r.flags & REQ.CQE_SKIP) !== 0) continue;
+    if ((r.flags & REQ.CQE_SKIP) !== 0) {
+      leavesBehind(m, r.posted ? undefined : r.big);
+      continue;
+    }
     ring.posting = batch.slice(at);
     if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
     first = false;
+    const cqe = withLeaked(m, cqeOf(r));
     // [submit.one-cqe-each]
-    if (!fillCqe(m, cqeOf(r))) addOverflow(m, r);
+    if (!fillCqe(m, cqe)) addOverflow(m, r, cqe);
   }
   ring.splitting = false;
   ring.posting = [];

@@ -143,6 +143,8 @@ export class RingState {
   /** Task work of a ring with IORING_SETUP_DEFER_TASKRUN, oldest first, and what a bounded run left over. */
   localWork: readonly number[] = [];
   retryWork: readonly number[] = [];
+  /** Second halves of CQEs that went to the backlog, and are still in the requests that they came from. */
+  leaked: readonly (readonly [bigint, bigint])[] = [];
   /** Entries that ever became requests. */
   consumed = 0;
   /** With IORING_SETUP_SQPOLL: the thread that submits. */
@@ -205,13 +207,14 @@ export class RingState {
     copy.retryWork = this.retryWork;
     copy.waitsFor = this.waitsFor;
     copy.consumed = this.consumed;
+    copy.leaked = this.leaked;
     copy.thread = this.thread;
     return copy;
   }
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.leaked.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
   }
 }
 

@@ -82,6 +82,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "cq.mixed-filler-overwritten": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
   "cq.mixed-livelock": { model: true, tests: [] },
   "cq.big-half-stale": { model: true, tests: ["test/integration/rule/mixed-sizes.test.ts"] },
+  "cq.big-half-leaks": { model: true, tests: [] },
   "overflow.backlog": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.drops-when-full": { model: false, tests: [] },
   "overflow.flag": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
