@@ -26,6 +26,8 @@ type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
+/** So many budgets are far too much. */
+const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
 
 /** A wait with a watchdog that took this long ran into it. */
@@ -233,8 +235,9 @@ export class Checker implements Observer {
   private retry(last: TraceEvent): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
     while (this.attempt + 1 < SEARCHES.length) {
-      // Where the second search spent all it had, the last one, which tries more, would not come to an end.
-      if (this.attempt > 0 && this.spent >= (SEARCHES[this.attempt]?.budget ?? 0)) return false;
+      // Where a search spent all it had, one that tries more would not come to an end: the second, or the first by far.
+      const budget = SEARCHES[this.attempt]?.budget ?? 0;
+      if (this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
       const before = this.candidates;
       this.attempt++;
       this.spent = 0;

@@ -24,8 +24,9 @@ const scriptOf = ({ trail, at, other }: Branch): readonly number[] => (at < 0 ? 
 /** Most windows have few runs, and their states are not worth remembering. */
 const REMEMBER_FROM = 6;
 
-/** Even where the search has spent its runs, every window gets a few. */
+/** Even where the search has spent its runs, every window gets a few: fewer where it has spent far more. */
 const LEAST = 8;
+const LEAST_OVERSPENT = 2;
 
 /** A run is reckoned to take as many steps at most: a few that take thousands count for many. */
 const STEPS_A_RUN = 100;
@@ -46,7 +47,7 @@ export function runs(origin: Machine, expected: Expected, search: Search, move: 
   const branches: Branch[] = [{ trail: [], at: -1, other: 0 }];
   const asked = new Set<string>();
   const seen = new Seen();
-  const most = Math.max(LEAST, Math.min(search.most, left));
+  const most = Math.max(left < -search.budget ? LEAST_OVERSPENT : LEAST, Math.min(search.most, left));
   let steps = 0;
   for (let tried = 0; ; tried++) {
     const branch = branches.pop();

@@ -16,8 +16,8 @@ const other: readonly RingFlag[] = ["CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_T
 
 /** Task work that waits to be asked for, or says that it is there; entries of other sizes. */
 const modes: fc.Arbitrary<readonly RingFlag[]> = pick<readonly RingFlag[]>(
-  [24, []], [2, ["DEFER_TASKRUN", "SINGLE_ISSUER"]], [1, ["DEFER_TASKRUN", "SINGLE_ISSUER", "TASKRUN_FLAG"]],
-  [1, ["COOP_TASKRUN", "TASKRUN_FLAG"]], [1, ["SQE128"]], [1, ["CQE32"]], [1, ["CQE_MIXED"]], [1, ["SQPOLL"]],
+  [49, []], [4, ["DEFER_TASKRUN", "SINGLE_ISSUER"]], [2, ["DEFER_TASKRUN", "SINGLE_ISSUER", "TASKRUN_FLAG"]],
+  [2, ["COOP_TASKRUN", "TASKRUN_FLAG"]], [2, ["SQE128"]], [2, ["CQE32"]], [2, ["CQE_MIXED"]], [1, ["SQPOLL"]],
 );
 
 /** Milliseconds until a thread that polls sleeps: at once, between two operations, or hardly ever. */
