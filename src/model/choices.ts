@@ -20,6 +20,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "taskrun.lazy-wake": ["sleeps on", "awake"],
   "sqpoll.sq-wait": ["room", "signal"],
   "cq.big-half": ["zero", "leaked"],
+  "sqpoll.release": ["work first", "release first"],
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
   "order.step": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],

@@ -165,15 +165,15 @@ export function runTaskWork(m: Machine): void {
   m.inCall = true;
   if (m.taskWorks.length > 0) m.scheduler.beforeTaskWork(m);
   m.inThread = hasPollThread(m);
-  do {
+  if (m.inThread) runOneTaskWork(m);
+  while (m.taskWorks.length > 0 && !m.inThread) {
     const works = m.taskWorks;
     m.taskWorks = [];
     for (const work of works.reverse()) {
       if (work === "io_uring") runTaskList(m);
       else dropFile(m, work);
     }
-    // [sqpoll.task-work] a thread that polls looks at the SQ in between
-  } while (m.taskWorks.length > 0 && !hasPollThread(m));
+  }
   const added = m.inThread ? m.taskList : [];
   m.inThread = false;
   m.lateTaskWork = m.unqueued.length > 0;
@@ -181,6 +181,19 @@ export function runTaskWork(m: Machine): void {
   m.taskList = [...m.unqueued, ...added];
   m.unqueued = [];
   m.inCall = wasIn;
+}
+
+/** io_sq_tw: the ring's own, or what releases a file, of which either may come first; more is for a later step. [sqpoll.task-work] */
+function runOneTaskWork(m: Machine): void {
+  const files = m.taskWorks.filter((work) => work !== "io_uring");
+  const last = files.at(-1);
+  const hasList = files.length < m.taskWorks.length;
+  if (typeof last === "number" && (!hasList || m.scheduler.choose(m, "sqpoll.release", ["work first", "release first"]) === 1)) {
+    m.taskWorks = m.taskWorks.filter((work) => work !== last);
+    return dropFile(m, last);
+  }
+  m.taskWorks = files;
+  runTaskList(m);
 }
 
 /** What turns out not to have been queued yet runs at the thread's next chance. [taskrun.part-queued] */
