@@ -12,7 +12,7 @@ import { Memory, segment } from "./memory.ts";
 import { PROFILE_6_18 } from "./profile.ts";
 import { checkSetup, filledParams, newRing } from "./setup.ts";
 import { advance, nextTimer, Simulation } from "./simulate.ts";
-import { hasPollThread, pollThreadSince } from "./sqpoll.ts";
+import { hasPollThread, isInBatch, pollThreadSince } from "./sqpoll.ts";
 import { ModelSystem } from "./system.ts";
 import { World } from "./world.ts";
 
@@ -163,7 +163,8 @@ class ModelRing implements Ring {
     const read = (): string => {
       if (!isOpen || this.isClosed) throw new Error("this fdinfo is closed: open another with ring.openInfo()");
       this.syncClock();
-      const text = formatInfo(readInfo(this.machine));
+      // [fdinfo.locked] a thread that polls has the lock for a whole batch
+      const text = isInBatch(this.machine) ? "" : formatInfo(readInfo(this.machine));
       this.settle();
       return text;
     };

@@ -47,6 +47,9 @@ export const mayRunTaskWork = (m: Machine): boolean => {
   return thread === undefined || (!thread.asleep && thread.left === undefined && !m.inThread);
 };
 
+/** Is its thread in the middle of a batch? */
+export const isInBatch = (m: Machine): boolean => m.hasRing && m.ring.thread?.left !== undefined;
+
 function change(m: Machine, to: Partial<PollThread>): void {
   if (m.ring.thread !== undefined) m.ring.thread = { ...m.ring.thread, ...to };
 }

@@ -97,6 +97,8 @@ export function applyPeek(m: Machine, guide: Guided, peek: PeekEvent): void {
   const flags = peek.words[WORD.sqFlags >>> 2] ?? 0;
   matchPollThread(m, guide, peek);
   matchFlags(m, guide, flags);
+  // What set the flag may have woken the thread, which sleeps again.
+  matchPollThread(m, guide, peek);
   matchTaskRun(m, guide, flags);
   for (let i = 0; i < peek.words.length; i++) if (word(m, i * 4) !== peek.words[i]) differ();
 }

@@ -8,7 +8,7 @@ import { ringInfo } from "../model/fdinfo.ts";
 import { WORD } from "../model/layout.ts";
 import { type Backlogged, type Cqe, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32 } from "../model/memory.ts";
-import { hasPollThread } from "../model/sqpoll.ts";
+import { hasPollThread, isInBatch } from "../model/sqpoll.ts";
 import { enabled, type Step } from "../model/steps.ts";
 import type { FdinfoEvent } from "../program/trace.ts";
 import { eligible } from "./backlog.ts";
@@ -74,7 +74,7 @@ function show(m: Machine, guide: Guided, seen: RingInfo): void {
 
 /** The lock is not taken while a batch is under way: the thread that polls is before it or behind it. */
 const isBehind = (m: Machine, seen: RingInfo): boolean =>
-  m.ring.cachedSqHead !== seen.cachedSqHead || load32(m.ring.ring.bytes, WORD.sqHead) !== seen.sqHead || m.ring.thread?.left !== undefined;
+  m.ring.cachedSqHead !== seen.cachedSqHead || load32(m.ring.ring.bytes, WORD.sqHead) !== seen.sqHead || isInBatch(m);
 
 /** The last search tries every step at every place. */
 function before(m: Machine, guide: Guided): void {
