@@ -24,5 +24,5 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "fd.recycled": ["none", "file"],
   "order.before": ["nothing", "step", "effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
   "order.step": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep"],
-  "wait.end": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "timeout"],
+  "wait.end": ["effect", "post", "task-work", "expire", "sq-thread", "sq-wake", "sq-sleep", "timeout"],
 };

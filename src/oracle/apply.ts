@@ -147,7 +147,9 @@ function matchPollThread(m: Machine, guide: Guided, peek: PeekEvent): void {
     word(m, WORD.sqHead) !== seen(WORD.sqHead) || word(m, WORD.sqDropped) !== seen(WORD.sqDropped) ||
     ((word(m, WORD.sqFlags) ^ seen(WORD.sqFlags)) & IORING_SQ_NEED_WAKEUP) !== 0;
   while (hasPollThread(m) && differs()) {
-    const steps = enabled(m).filter((s) => isPollStep(s) || (s.kind === "task-work" && m.ring.thread?.asleep === false));
+    // Asleep, it is woken by what a worker or a timer leaves to it.
+    const asleep = m.ring.thread?.asleep === true;
+    const steps = enabled(m).filter((s) => asleep || isPollStep(s) || s.kind === "task-work");
     const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
     if (step === undefined) return differ();
     guide.run(m, step);

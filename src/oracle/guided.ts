@@ -373,7 +373,7 @@ export class Guided implements Scheduler {
       const e = this.expected.upcoming();
       const steps = this.exhaustive ? enabled(m) : e === undefined ? enabled(m).filter((s) => s.kind === "expire" || isPollStep(s)) : relevant(m, e, this.effort > 0);
       const over = deadline !== undefined && deadline.earliestNs <= m.untilNs;
-      const awake = this.awake(m, beside(m, steps));
+      const awake = this.awake(m, beside(m, steps, this.exhaustive));
       const names = awake.map((s) => s.kind as string);
       if (over) names.push("timeout");
       if (names.length === 0) return "stuck";
@@ -388,5 +388,5 @@ export class Guided implements Scheduler {
 }
 
 /** Those that may come while the application's thread is in a call: its task work is not among them, but that of a thread that polls. */
-const beside = (m: Machine, steps: readonly Step[]): readonly Step[] =>
-  steps.filter((s) => s.kind !== "sq-sleep" && (s.kind !== "task-work" || hasPollThread(m)));
+const beside = (m: Machine, steps: readonly Step[], sleeps = false): readonly Step[] =>
+  steps.filter((s) => (sleeps || s.kind !== "sq-sleep") && (s.kind !== "task-work" || hasPollThread(m)));
