@@ -35,7 +35,7 @@ const vitest = join(dirname(require.resolve("vitest/package.json")), "vitest.mjs
 run(process.execPath, [vitest, "run", ...tests], {
   LD_PRELOAD: `${runtime("libasan.so")} ${runtime("libubsan.so")}`,
   // Freed memory is kept for a while to catch its use: little enough that the resident size still tells a leak.
-  ASAN_OPTIONS: "detect_leaks=0:abort_on_error=1:quarantine_size_mb=2",
+  ASAN_OPTIONS: "detect_leaks=0:abort_on_error=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64",
   UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1",
   RINGSPEC_ADDON: join(out, "Release", "ringspec.node"),
   RINGSPEC_REQUIRE_REAL: "1",
