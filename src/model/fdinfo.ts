@@ -7,10 +7,11 @@ import { CQES, WORD } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { hashed } from "./poll.ts";
+import { hasPollThread } from "./sqpoll.ts";
 
 /** One read(2) of it, by the thread that uses the ring. */
 export function readInfo(m: Machine): RingInfo {
-  m.inCall = true;
+  m.inCall = !hasPollThread(m);
   try {
     const info = ringInfo(m);
     // [fdinfo.changes-nothing] [fdinfo.runs-task-work] [fdinfo.not-deferred-work] only on the way back: what it shows is older

@@ -28,7 +28,7 @@ export type PollStep = "sq-thread" | "sq-wake" | "sq-sleep";
 export const POLL_STEPS: readonly string[] = ["sq-thread", "sq-wake", "sq-sleep"] satisfies readonly PollStep[];
 
 const IDLE_DEFAULT_MS = 1000;
-/** The kernel counts in ticks, and may have been late with the last ones. */
+/** [sqpoll.idle-in-ticks] the kernel counts in ticks, and may have been late with the last ones. */
 const IDLE_EARLY_NS = 10_000_000n;
 const NEVER_BUSY = -(1n << 62n);
 

@@ -389,6 +389,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "sqpoll.sq-wait-interrupted": { model: true, tests: [] },
   "sqpoll.sync-cancel": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.cancel-running": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
+  "sqpoll.idle-in-ticks": { model: true, tests: [] },
   "fdinfo.words": { model: true, tests: ["test/integration/rule/fdinfo.test.ts"] },
   "fdinfo.sqes": { model: true, tests: ["test/integration/rule/fdinfo.test.ts"] },
   "fdinfo.sqes-no-array": { model: true, tests: ["test/integration/rule/fdinfo.test.ts"] },
