@@ -213,7 +213,7 @@ export class RingState {
   }
 
   key(): string {
-    const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
+    const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.big ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
     return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.leaked.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
   }
 }
