@@ -1,5 +1,7 @@
 // Which open file a descriptor means. What was reckoned from the table is good for one version of it.
-export class DescriptorTable extends Map<number, number> {
+import { SharedMap } from "./shared-map.ts";
+
+export class DescriptorTable extends SharedMap<number, number> {
   version = 0;
 
   override set(fd: number, file: number): this {
@@ -12,9 +14,8 @@ export class DescriptorTable extends Map<number, number> {
     return super.delete(fd);
   }
 
-  fork(): DescriptorTable {
-    const copy = new DescriptorTable();
-    for (const [fd, file] of this) copy.set(fd, file);
+  override fork(): DescriptorTable {
+    const copy = this.shareWith(new DescriptorTable() as this);
     copy.version = this.version;
     return copy;
   }

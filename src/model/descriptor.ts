@@ -46,6 +46,6 @@ export function bind(m: Machine, file: number, fd: number): void {
 /** fget: with a reference. */
 export function take(m: Machine, fd: number): number {
   const file = lookup(m, fd);
-  if (file !== 0) m.world.file(file).refs++;
+  if (file !== 0) m.world.ownFile(file).refs++;
   return file;
 }

@@ -1,4 +1,5 @@
 // What an open file leads to: a regular file, a directory, a pipe, an eventfd or a ring.
+import { digest } from "./digest.ts";
 
 /** A page of a pipe: `at` is where its data starts, merging goes on behind its end. */
 export interface PipeBuffer {
@@ -13,6 +14,25 @@ export type Inode =
   | { readonly kind: "eventfd"; readonly id: number; count: bigint; readonly semaphore: boolean }
   | { readonly kind: "ring"; readonly id: number };
 
-/** The same for a fork; what is in it is replaced, never written. */
-export const cloneInode = (from: Inode): Inode =>
-  from.kind === "directory" ? { ...from, entries: new Map(from.entries) } : { ...from };
+/** The same for another fork; what is in it is replaced, never written. */
+export function cloneInode<I extends Inode>(from: I): I {
+  return from.kind === "directory" ? { ...from, entries: new Map(from.entries) } : { ...from };
+}
+
+/** Equal keys: nothing tells the two apart. */
+export function inodeKey(i: Inode): string {
+  switch (i.kind) {
+    case "file":
+      return `f${i.id}:${digest(i.data)};`;
+    case "pipe": {
+      const pages = i.buffers.map((b) => `${b.at}:${digest(b.data)}`).join("/");
+      return `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${pages};`;
+    }
+    case "eventfd":
+      return `e${i.id}:${i.count};`;
+    case "directory":
+      return `d${i.id}:${[...i.entries].join()};`;
+    case "ring":
+      return "";
+  }
+}

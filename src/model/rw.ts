@@ -220,10 +220,10 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
  * the file's lock: a worker's may be read early, and stored late. [rw.position-late]
  */
 function atPosition(m: Machine, r: Request, pos: number | undefined, how: IssueHow, transfer: (at: number | undefined) => number): number {
-  const file = m.world.file(r.file);
   // [rw.stream-offset-ignored]
-  if (pos !== undefined || m.world.inode(file.inode).kind !== "file") return transfer(pos);
+  if (pos !== undefined || m.world.inode(m.world.file(r.file).inode).kind !== "file") return transfer(pos);
   settlePosition(m, r.file);
+  const file = m.world.ownFile(r.file);
   const before = file.pos;
   const beside = how.worker && !m.inCall;
   if (beside && r.earlierPositions.length > 0) {
@@ -256,7 +256,7 @@ export function storePosition(m: Machine, r: Request): void {
 /** Workers that have yet to transfer may have read the position from before. */
 function storeAt(m: Machine, file: number, pos: number): void {
   const { pos: before } = m.world.file(file);
-  m.world.file(file).pos = pos;
+  m.world.ownFile(file).pos = pos;
   if (pos === before) return;
   for (const r of m.requests.values()) {
     if (r.state !== "queued" || r.prepared.off !== CURRENT_POSITION || r.earlierPositions.includes(before)) continue;

@@ -7,6 +7,7 @@ import { hasPollThread } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
 import { wakeIn } from "./wake.ts";
 import type { UserBuffers, Wake } from "./queues.ts";
+import type { Inode } from "./inode.ts";
 import type { World } from "./world.ts";
 
 const EFD_SEMAPHORE = 1;
@@ -130,7 +131,7 @@ export class ModelSystem implements System {
     return this.use(fd, (file) => this.world.write(file, direct(from), offset, this.wake));
   }
 
-  private regular(fd: Fd): { data: Uint8Array } | number {
+  private regular(fd: Fd): Readonly<Inode & { kind: "file" }> | number {
     const file = this.file(fd);
     if (file === undefined) return -EBADF;
     const inode = this.world.inode(this.world.file(file).inode);
@@ -142,7 +143,7 @@ export class ModelSystem implements System {
     if (typeof inode === "number") return inode;
     const resized = new Uint8Array(size);
     resized.set(inode.data.subarray(0, size));
-    inode.data = resized;
+    this.world.ownInode(inode).data = resized;
     return this.done(0);
   }
 
@@ -150,7 +151,7 @@ export class ModelSystem implements System {
     const root = this.world.inode(this.world.root);
     if (root.kind !== "directory") return -ENOENT;
     if (path === ".") return -EISDIR;
-    return root.entries.delete(path) ? 0 : -ENOENT;
+    return this.world.ownInode(root).entries.delete(path) ? 0 : -ENOENT;
   }
 
   lseek(fd: Fd, offset: number, whence: number): number {

@@ -7,11 +7,11 @@ import {
   O_ACCMODE, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NONBLOCK, O_TRUNC, O_WRONLY, O_RDONLY,
 } from "../spec/constants.gen.ts";
 
-import { digest } from "./digest.ts";
-import { cloneInode, type Inode } from "./inode.ts";
+import { cloneInode, type Inode, inodeKey } from "./inode.ts";
 import { AT_ONCE, PIPE_SLOTS, type PipeWrite, pipeRoom, readPipe, wakeNext, writePipe } from "./pipe.ts";
 import { readQueue, writeQueue, type UserBuffers, type Wake } from "./queues.ts";
 import { DescriptorTable } from "./descriptor-table.ts";
+import { SharedMap } from "./shared-map.ts";
 
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
 
@@ -26,21 +26,43 @@ export interface OpenFile {
   refs: number;
 }
 
+const filesKey = (files: ReadonlyMap<number, OpenFile>): string => {
+  let text = "";
+  for (const f of files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
+  return text;
+};
+
+const inodesKey = (inodes: ReadonlyMap<number, Inode>): string => {
+  let text = "";
+  for (const i of inodes.values()) text += inodeKey(i);
+  return text;
+};
+
+const waitersKey = (waiters: ReadonlyMap<number, readonly Waiter[]>): string => {
+  let text = "";
+  for (const [queue, list] of waiters) if (list.length > 0) text += `w${queue}:${list.map((w) => w.request).join()};`;
+  return text;
+};
+
+const descriptorsKey = (fds: ReadonlyMap<number, number>): string => [...fds].join(";");
+
 export interface Waiter {
   readonly request: number;
   readonly exclusive: boolean;
 }
 
 export class World {
-  readonly inodes = new Map<number, Inode>();
-  readonly files = new Map<number, OpenFile>();
+  readonly inodes = new SharedMap<number, Inode>();
+  readonly files = new SharedMap<number, OpenFile>();
   readonly fds = new DescriptorTable();
   /** Open files that OPENAT made and whose number no completion has shown yet. */
   readonly unbound: number[] = [];
   /** Numbers that turned out to be those of such files: the application was not told of them. */
   readonly guessed = new Set<number>();
-  readonly waiters = new Map<number, readonly Waiter[]>();
+  readonly waiters = new SharedMap<number, readonly Waiter[]>();
   private nextId = 1;
+  /** Inodes and open files that no other fork has. */
+  private mine = new Set<Inode | OpenFile>();
 
   constructor() {
     this.addInode((id) => ({ kind: "directory", id, entries: new Map() }));
@@ -48,32 +70,22 @@ export class World {
 
   fork(): World {
     const copy = Object.create(World.prototype) as World;
-    const fields = {
-      inodes: new Map<number, Inode>(),
-      files: new Map<number, OpenFile>(),
+    this.mine = new Set();
+    return Object.assign(copy, {
+      inodes: this.inodes.fork(),
+      files: this.files.fork(),
       fds: this.fds.fork(),
       unbound: [...this.unbound],
       guessed: new Set(this.guessed),
-      waiters: new Map(this.waiters),
+      waiters: this.waiters.fork(),
       nextId: this.nextId,
-    };
-    for (const [id, inode] of this.inodes) fields.inodes.set(id, cloneInode(inode));
-    for (const [id, file] of this.files) fields.files.set(id, { ...file });
-    return Object.assign(copy, fields);
+      mine: new Set(),
+    });
   }
 
   key(): string {
-    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|${[...this.guessed].join()}|`;
-    for (const f of this.files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
-    for (const i of this.inodes.values()) {
-      if (i.kind === "file") text += `f${i.id}:${digest(i.data)};`;
-      else if (i.kind === "pipe")
-        text += `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${i.buffers.map((b) => `${b.at}:${digest(b.data)}`).join("/")};`;
-      else if (i.kind === "eventfd") text += `e${i.id}:${i.count};`;
-      else if (i.kind === "directory") text += `d${i.id}:${[...i.entries].join()};`;
-    }
-    for (const [queue, list] of this.waiters) if (list.length > 0) text += `w${queue}:${list.map((w) => w.request).join()};`;
-    return text;
+    const names = `${this.nextId}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}`;
+    return `${names}|${this.files.key(filesKey)}${this.inodes.key(inodesKey)}${this.waiters.key(waitersKey)}`;
   }
 
   get root(): number {
@@ -83,19 +95,44 @@ export class World {
   addInode(make: (id: number) => Inode): Inode {
     const inode = make(this.nextId++);
     this.inodes.set(inode.id, inode);
+    this.mine.add(inode);
     return inode;
   }
 
-  inode(id: number): Inode {
+  /** To look at. Whoever changes one asks for its own. */
+  inode(id: number): Readonly<Inode> {
     const inode = this.inodes.get(id);
     if (inode === undefined) throw new Error(`model: no inode ${id}`);
     return inode;
   }
 
-  file(id: number): OpenFile {
+  /** To look at, like an inode. */
+  file(id: number): Readonly<OpenFile> {
     const file = this.files.get(id);
     if (file === undefined) throw new Error(`model: no open file ${id}`);
     return file;
+  }
+
+  /** An inode to change now: no other fork sees it. */
+  ownInode<I extends Inode>(inode: Readonly<I>): I {
+    this.inodes.touch();
+    const there = inode as I;
+    if (this.mine.has(there)) return there;
+    const own = cloneInode(there);
+    this.mine.add(own);
+    this.inodes.set(own.id, own);
+    return own;
+  }
+
+  /** An open file to change now. */
+  ownFile(id: number): OpenFile {
+    const file = this.file(id);
+    this.files.touch();
+    if (this.mine.has(file)) return file;
+    const own = { ...file };
+    this.mine.add(own);
+    this.files.set(id, own);
+    return own;
   }
 
   addFile(inode: number, flags: number): OpenFile {
@@ -104,8 +141,10 @@ export class World {
       id: this.nextId++, inode, flags, read: mode !== O_WRONLY, write: mode !== O_RDONLY, pos: 0, refs: 1,
     };
     this.files.set(file.id, file);
-    const of = this.inode(inode);
-    if (of.kind === "pipe") {
+    this.mine.add(file);
+    const found = this.inode(inode);
+    if (found.kind === "pipe") {
+      const of = this.ownInode(found);
       if (file.read) of.readers++;
       if (file.write) of.writers++;
     }
@@ -123,17 +162,18 @@ export class World {
   get(fd: number): number {
     const id = this.fds.get(fd);
     if (id === undefined) return 0;
-    this.file(id).refs++;
+    this.ownFile(id).refs++;
     return id;
   }
 
   /** fput: drops a reference; the last one releases the file, which may wake the other end of a pipe. */
   put(id: number, wake: Wake): void {
-    const file = this.file(id);
+    const file = this.ownFile(id);
     if (--file.refs > 0) return;
     this.files.delete(id);
-    const inode = this.inode(file.inode);
-    if (inode.kind !== "pipe") return;
+    const found = this.inode(file.inode);
+    if (found.kind !== "pipe") return;
+    const inode = this.ownInode(found);
     if (file.read) inode.readers--;
     if (file.write) inode.writers--;
     if ((inode.readers === 0) !== (inode.writers === 0)) {
@@ -146,7 +186,7 @@ export class World {
   signal(id: number, wake: Wake): void {
     const inode = this.inode(this.file(id).inode);
     if (inode.kind !== "eventfd") return;
-    if (inode.count < EVENTFD_MAX) inode.count += 1n;
+    if (inode.count < EVENTFD_MAX) this.ownInode(inode).count += 1n;
     wake(readQueue(inode.id), EPOLLIN);
   }
 
@@ -155,7 +195,7 @@ export class World {
     const file = this.file(id);
     const inode = this.inode(file.inode);
     if (inode.kind === "pipe") {
-      inode.pollUsage = true;
+      if (!inode.pollUsage) this.ownInode(inode).pollUsage = true;
       let mask = 0;
       if (file.read) {
         if (inode.buffers.length > 0) mask |= EPOLLIN | EPOLLRDNORM;
@@ -211,16 +251,16 @@ export class World {
         const data = inode.data.subarray(Math.min(from, inode.data.length), Math.min(from + to.size, inode.data.length));
         const stored = to.put(0, data);
         if (stored === 0 && data.length > 0) return -EFAULT;
-        if (pos === undefined) file.pos = from + stored;
+        if (pos === undefined) this.ownFile(id).pos = from + stored;
         return stored;
       }
       case "pipe":
-        return readPipe(inode, to, wake);
+        return readPipe(this.ownInode(inode), to, wake);
       case "eventfd": {
         if (to.size < 8) return -EINVAL;
         if (inode.count === 0n) return -EAGAIN;
         const value = inode.semaphore ? 1n : inode.count;
-        inode.count -= value;
+        this.ownInode(inode).count -= value;
         wake(readQueue(inode.id), EPOLLOUT);
         const bytes = new Uint8Array(8);
         new DataView(bytes.buffer).setBigUint64(0, value, true);
@@ -248,12 +288,12 @@ export class World {
         const grown = new Uint8Array(Math.max(inode.data.length, at + data.length));
         grown.set(inode.data);
         grown.set(data, at);
-        inode.data = grown;
-        if (pos === undefined) file.pos = at + data.length;
+        this.ownInode(inode).data = grown;
+        if (pos === undefined) this.ownFile(id).pos = at + data.length;
         return data.length;
       }
       case "pipe":
-        return writePipe(inode, from, wake, how);
+        return writePipe(this.ownInode(inode), from, wake, how);
       case "eventfd": {
         if (from.size !== 8) return -EINVAL;
         const bytes = from.take(0, 8);
@@ -261,7 +301,7 @@ export class World {
         const value = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
         if (value === EVENTFD_MAX) return -EINVAL;
         if (EVENTFD_MAX - inode.count <= value) return -EAGAIN;
-        inode.count += value;
+        this.ownInode(inode).count += value;
         wake(readQueue(inode.id), EPOLLIN);
         return 8;
       }
@@ -295,14 +335,14 @@ export class World {
       if ((flags & O_CREAT) === 0) return -ENOENT;
       if ((flags & O_DIRECTORY) !== 0) return -EINVAL;
       const made = this.addInode((id) => ({ kind: "file", id, data: new Uint8Array(0) }));
-      at.entries.set(path, made.id);
+      this.ownInode(at).entries.set(path, made.id);
       return this.addFile(made.id, flags).id;
     }
     if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0) return -EEXIST;
     const inode = this.inode(found);
     if (inode.kind === "directory" && ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_CREAT) !== 0)) return -EISDIR;
     if (inode.kind !== "directory" && (flags & O_DIRECTORY) !== 0) return -ENOTDIR;
-    if (inode.kind === "file" && (flags & O_TRUNC) !== 0) inode.data = new Uint8Array(0);
+    if (inode.kind === "file" && (flags & O_TRUNC) !== 0) this.ownInode(inode).data = new Uint8Array(0);
     return this.addFile(found, flags).id;
   }
 
@@ -318,7 +358,7 @@ export class World {
     if (inode.kind !== "file") return -ESPIPE;
     const base = whence === 0 ? 0 : whence === 1 ? file.pos : inode.data.length;
     if (base + offset < 0) return -EINVAL;
-    file.pos = base + offset;
-    return file.pos;
+    this.ownFile(id).pos = base + offset;
+    return base + offset;
   }
 }

@@ -13,13 +13,14 @@ import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, Store
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
+import { Checkpoint } from "./checkpoint.ts";
 import { dueCompletions, isOverdue } from "./due.ts";
 import { applyFdinfo } from "./fdinfo.ts";
 import { allowedInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
 import { isQuiet } from "./quiet.ts";
 import { runs, type Survivor } from "./run.ts";
-import { SEARCHES } from "./search.ts";
+import { NEARBY, SEARCHES, type Search } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
@@ -48,6 +49,7 @@ export class Checker implements Observer {
   private held: Call | undefined;
   /** Which of the searches this is. */
   private attempt = 0;
+  private search: Search = SEARCHES[0];
   /** What this search has spent, where there was more than one way. */
   private spent = 0;
   /** This search left something out: what it does not find may be there. */
@@ -56,6 +58,7 @@ export class Checker implements Observer {
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
   private readonly choices: Choices = {};
+  private readonly checkpoint = new Checkpoint();
 
   constructor(options: CheckerOptions) {
     const { profile, strictness = "profile" } = options;
@@ -81,8 +84,9 @@ export class Checker implements Observer {
 
   private judge(event: TraceEvent): void {
     try {
-      if (!this.step(event) && !this.retry(event)) this.reject(event);
-      else this.judged++;
+      if (!this.step(event) && !this.retryNearby() && !this.retry()) return this.reject(event);
+      this.judged++;
+      if (event.event === "peek") this.checkpoint.pass(this.events.length, this.candidates);
     } catch (error) {
       if (!(error instanceof Unmodelled)) throw error;
       this.stopped = { verdict: "unknown", unmodelled: error.message };
@@ -122,7 +126,7 @@ export class Checker implements Observer {
         for (const m of this.candidates) applyMemory(m, event);
         return true;
       case "store":
-        if (SEARCHES[this.attempt]?.effort === 2 && makesRoom(event) && this.mayHaveMoved(event.from))
+        if (this.search.effort === 2 && makesRoom(event) && this.mayHaveMoved(event.from))
           return this.advance(undefined, (m, guide) => {
             guide.begin(m);
             applyStore(m, event);
@@ -182,7 +186,7 @@ export class Checker implements Observer {
 
   /** Every candidate moves; false where none survives. */
   private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
-    const search = SEARCHES[this.attempt] ?? SEARCHES[0];
+    const { search } = this;
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
@@ -231,31 +235,49 @@ export class Checker implements Observer {
     }
   }
 
+  /** A wider search from the checkpoint; the search that failed goes on with what that finds. */
+  private retryNearby(): boolean {
+    const from = this.checkpoint.last;
+    if (this.attempt > 0 || from === undefined) return false;
+    const { search, spent, narrowed, candidates } = this;
+    const events = this.events.slice(from.judged);
+    const found = NEARBY.some((wider) => {
+      this.search = wider;
+      this.spent = 0;
+      this.held = undefined;
+      this.candidates = from.states.map((m) => m.fork());
+      return this.repeat(events);
+    });
+    this.search = search;
+    this.spent = spent;
+    if (found) return true;
+    this.narrowed = narrowed;
+    this.candidates = candidates;
+    return false;
+  }
+
   /** Before a trace is rejected, it is judged from the beginning by wider searches. */
-  private retry(last: TraceEvent): boolean {
+  private retry(): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
-    while (this.attempt + 1 < SEARCHES.length) {
+    for (const wider of SEARCHES.slice(this.attempt + 1)) {
       // Where a search spent all it had, one that tries more would not come to an end: the second, or the first by far.
-      const budget = SEARCHES[this.attempt]?.budget ?? 0;
+      const { budget } = this.search;
       if (this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
       const before = this.candidates;
       this.attempt++;
+      this.search = wider;
       this.spent = 0;
       this.narrowed = false;
       this.held = undefined;
       this.candidates = [this.fresh()];
-      if (this.repeat(last)) return true;
+      if (this.repeat(this.events)) return true;
       if (this.candidates.every((m) => !m.hasRing)) this.candidates = before;
     }
     return false;
   }
 
-  private repeat(last: TraceEvent): boolean {
-    for (const event of this.events) {
-      if (!this.step(event)) return false;
-      if (event === last) return true;
-    }
-    return true;
+  private repeat(events: readonly TraceEvent[]): boolean {
+    return events.every((event) => this.step(event));
   }
 
   /** No candidate explains the event: illegal, where every run was tried. */

@@ -19,3 +19,9 @@ export const SEARCHES: readonly [Search, ...Search[]] = [
   { effort: 1, enough: 60, most: 300, budget: 400, beam: 24 },
   { effort: 2, enough: 400, most: 500, budget: 800, beam: 32 },
 ];
+
+/** Searches from a checkpoint a little before the failure (checkpoint.ts). */
+export const NEARBY: readonly Search[] = [
+  { effort: 1, enough: 30, most: 100, budget: 80, beam: 8 },
+  { effort: 2, enough: 60, most: 150, budget: 150, beam: 12 },
+];
