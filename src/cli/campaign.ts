@@ -6,18 +6,15 @@ import { nameCounterexample } from "./counterexample.ts";
 import type { Backend, KernelFacts, ModelSettings } from "./messages.ts";
 import { Pool, PoolClosed } from "./pool.ts";
 import { drawPrograms, mixSeed } from "./programs.ts";
-import type { Drawn, Kind, RingFlags } from "./programs.ts";
+import type { Drawing, Drawn, Kind } from "./programs.ts";
 import { shrink } from "./shrink.ts";
 import { isDivergence, Tally } from "./tally.ts";
 import type { Summary } from "./tally.ts";
 
-export interface CampaignOptions {
+export interface CampaignOptions extends Drawing {
   readonly backend: Backend;
   readonly runs: number;
-  readonly seed: number;
   readonly kind?: Kind;
-  /** All rings have these flags, in the place of drawn ones. */
-  readonly ringFlags?: RingFlags;
   /** Children at once; default 2. */
   readonly jobs?: number;
   readonly strictness?: Strictness | "auto";
@@ -157,8 +154,8 @@ async function explain(options: CampaignOptions, pool: Pool, facts: KernelFacts,
     }
     options.onDivergence?.(drawn);
     const shrunk = await shrink({ program: drawn.program, outcome }, {
-      pool, seed: options.seed, path: drawn.path, ...options.shrink, ...(job.model === undefined ? {} : { model: job.model }),
-      ...(options.ringFlags === undefined ? {} : { ringFlags: options.ringFlags }),
+      pool, seed: options.seed, ringFlags: options.ringFlags, maxOps: options.maxOps, path: drawn.path, ...options.shrink,
+      ...(job.model === undefined ? {} : { model: job.model }),
     });
     const shrunkFrom = { operations: drawn.program.ops.length, tries: shrunk.tries };
     found.push({ ...common, path: shrunk.path, program: shrunk.program, outcome: shrunk.outcome, shrunkFrom });

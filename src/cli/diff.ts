@@ -21,6 +21,8 @@ export interface DiffOptions {
   readonly kind: Kind;
   /** --ring: flags of every ring. */
   readonly ring?: RingFlags;
+  /** --ops. */
+  readonly ops: number;
   readonly keepGoing?: boolean;
   /** false with --no-shrink. */
   readonly shrink: boolean;
@@ -44,7 +46,7 @@ export async function diff(options: DiffOptions): Promise<number> {
   let result: CampaignResult;
   try {
     result = await runCampaign({
-      ...options, ...(options.ring === undefined ? {} : { ringFlags: options.ring }), backend, seed, shrink: options.shrink ? {} : false, signal: interrupt.signal,
+      ...options, ringFlags: options.ring, maxOps: options.ops, backend, seed, shrink: options.shrink ? {} : false, signal: interrupt.signal,
       onProgress: (done, divergences) => progress.show(done, divergences),
       onDivergence: ({ index, kind }) => {
         progress.end();

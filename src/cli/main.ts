@@ -9,7 +9,7 @@ import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
 import { backendOption, oneOf, ringFlags, strictnessOption, wholeNumber } from "./option-values.ts";
-import { KINDS } from "./programs.ts";
+import { KINDS, MAX_OPS } from "./programs.ts";
 import { replay, runProgram } from "./replay.ts";
 import type { ReplayOptions, RunOptions } from "./replay.ts";
 import { spec } from "./spec.ts";
@@ -44,6 +44,7 @@ function command(finish: (code: number) => void): Command {
     .addOption(strictnessOption())
     .addOption(new Option("--kind <which>", "legal, hostile, or any: three legal to one hostile").default("any").argParser(oneOf(KINDS, "--kind legal")))
     .addOption(new Option("--ring <flags>", "setup flags of every ring, separated by commas, in the place of drawn ones; DEFAULT: none").argParser(ringFlags))
+    .addOption(new Option("--ops <n>", "operations of a program, at most; most have about half as many").default(MAX_OPS).argParser(wholeNumber({ min: 1, max: 200, example: "--ops 60" })))
     .option("--keep-going", "run all programs even where some diverge")
     .option("--no-shrink", "save what diverges as it was drawn")
     .option("--json", "end with one JSON object on stdout; all else goes to stderr")

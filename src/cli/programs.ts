@@ -22,24 +22,33 @@ const HOSTILE_EVERY = 4;
 const CHUNK_MIN = 25;
 const CHUNK_MAX = 400;
 
+/** A program has half as many operations on average, and a little more. */
+export const MAX_OPS = 42;
+
 export type RingFlags = Program["ring"]["flags"];
 
-export function arbitraryOf(kind: Program["kind"], ringFlags?: RingFlags): fc.Arbitrary<Program> {
-  const options = ringFlags === undefined ? {} : { ringFlags };
+/** What the programs of a campaign have in common: to draw one again takes the same. */
+export interface Drawing {
+  readonly seed: number;
+  /** All rings have these flags, in the place of drawn ones. */
+  readonly ringFlags?: RingFlags | undefined;
+  /** Operations of a program, at most (MAX_OPS). */
+  readonly maxOps?: number | undefined;
+}
+
+export function arbitraryOf(kind: Program["kind"], { ringFlags, maxOps = MAX_OPS }: Omit<Drawing, "seed"> = {}): fc.Arbitrary<Program> {
+  const options = { ringFlags, maxOps };
   return kind === "legal" ? legalProgram(options) : hostileProgram(options);
 }
 
-export interface DrawOptions {
-  readonly seed: number;
+export interface DrawOptions extends Drawing {
   readonly runs: number;
   readonly kind?: Kind;
-  /** All rings have these flags, in the place of drawn ones. */
-  readonly ringFlags?: RingFlags;
 }
 
 /** Programs 0 to runs - 1, generated as they are asked for. */
-export function* drawPrograms({ seed, runs, kind = "any", ringFlags }: DrawOptions): Generator<Drawn, void> {
-  const sources = { legal: programsOf("legal", seed, ringFlags), hostile: programsOf("hostile", seed, ringFlags) };
+export function* drawPrograms({ runs, kind = "any", ...drawing }: DrawOptions): Generator<Drawn, void> {
+  const sources = { legal: programsOf("legal", drawing), hostile: programsOf("hostile", drawing) };
   const counts = { legal: 0, hostile: 0 };
   for (let index = 0; index < runs; index++) {
     const its = kind !== "any" ? kind : index % HOSTILE_EVERY === HOSTILE_EVERY - 1 ? "hostile" : "legal";
@@ -49,8 +58,8 @@ export function* drawPrograms({ seed, runs, kind = "any", ringFlags }: DrawOptio
   }
 }
 
-function* programsOf(kind: Program["kind"], seed: number, ringFlags: RingFlags | undefined): Generator<Program, void> {
-  const arbitrary = arbitraryOf(kind, ringFlags);
+function* programsOf(kind: Program["kind"], { seed, ...drawing }: Drawing): Generator<Program, void> {
+  const arbitrary = arbitraryOf(kind, drawing);
   for (let path = 0, chunk = CHUNK_MIN; ; path += chunk, chunk = Math.min(chunk * 2, CHUNK_MAX)) {
     yield* fc.sample(arbitrary, { seed, path: String(path), numRuns: chunk });
   }

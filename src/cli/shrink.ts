@@ -8,19 +8,17 @@ import { memorySafe } from "../program/safety.ts";
 import type { ModelSettings } from "./messages.ts";
 import type { Pool } from "./pool.ts";
 import { arbitraryOf } from "./programs.ts";
-import type { RingFlags } from "./programs.ts";
+import type { Drawing } from "./programs.ts";
 import { isDivergence } from "./tally.ts";
 
-export interface ShrinkOptions {
+export interface ShrinkOptions extends Drawing {
   readonly pool: Pool;
-  readonly seed: number;
   readonly path: number;
   readonly model?: ModelSettings;
   /** Defaults: 400 tries, 60 s, 5 runs a try (1 on the model, which repeats itself). */
   readonly triesMax?: number;
   readonly timeMs?: number;
   readonly runsPerTry?: number;
-  readonly ringFlags?: RingFlags;
 }
 
 export interface Shrunk {
@@ -41,7 +39,7 @@ export async function shrink(failing: { readonly program: Program; readonly outc
   const trial = new Trial(failing, options);
   trial.allow(FAST_CHECK_SHARE);
   const details = await fc.check(
-    fc.asyncProperty(arbitraryOf(failing.program.kind, options.ringFlags), async (program) => {
+    fc.asyncProperty(arbitraryOf(failing.program.kind, options), async (program) => {
       if (await trial.fails(program)) throw new Error("diverges");
     }),
     { seed: options.seed, path: String(options.path), numRuns: 1 },
