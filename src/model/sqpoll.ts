@@ -15,6 +15,8 @@ export interface PollThread {
   readonly left: number | undefined;
   /** The batch is posted, and sq.head not yet moved. */
   readonly posted: boolean;
+  /** A batch is over, and the task work that was queued by then not yet run. */
+  readonly owes: boolean;
   /** The earliest moment at which its next step may happen. */
   readonly sinceNs: bigint;
   /** The earliest moment at which it may have begun to be idle. */
@@ -36,7 +38,7 @@ const NEVER_BUSY = -(1n << 62n);
 export function newPollThread(flags: number, idleMs: number): PollThread | undefined {
   if ((flags & IORING_SETUP_SQPOLL) === 0) return undefined;
   const idleNs = BigInt(idleMs === 0 ? IDLE_DEFAULT_MS : idleMs) * 1_000_000n;
-  return { asleep: false, woken: false, left: undefined, posted: false, sinceNs: NEVER_BUSY, busyNs: NEVER_BUSY, idleNs };
+  return { asleep: false, woken: false, left: undefined, posted: false, owes: false, sinceNs: NEVER_BUSY, busyNs: NEVER_BUSY, idleNs };
 }
 
 export const hasPollThread = (m: Machine): boolean => m.hasRing && m.ring.thread !== undefined;
@@ -61,6 +63,8 @@ export function pollSteps(m: Machine): PollStep[] {
   // [sqpoll.task-work-wakes]
   if (thread.asleep) return thread.woken || m.taskWorks.length > 0 ? ["sq-wake"] : [];
   const pending = publishedEntries(m) > 0;
+  // [sqpoll.task-work-between]
+  if (thread.owes) return [];
   // [sqpoll.disabled-waits]
   if (thread.left !== undefined || (pending && !m.ring.disabled)) return ["sq-thread"];
   return pending || m.taskWorks.length > 0 || !mayBeIdle(m) ? [] : ["sq-sleep"];
@@ -70,6 +74,12 @@ export function pollSteps(m: Machine): PollStep[] {
 export function mayBeIdle(m: Machine): boolean {
   const thread = m.hasRing ? m.ring.thread : undefined;
   return thread !== undefined && (thread.busyNs === NEVER_BUSY || m.untilNs >= thread.busyNs + thread.idleNs - IDLE_EARLY_NS);
+}
+
+/** Would it sleep once its task work is done? */
+export function mayFallAsleep(m: Machine): boolean {
+  const thread = m.hasRing ? m.ring.thread : undefined;
+  return thread !== undefined && !thread.asleep && thread.left === undefined && !m.inThread && publishedEntries(m) === 0 && mayBeIdle(m);
 }
 
 /** Is it about to do something that the application brought about? */
@@ -100,7 +110,7 @@ function goOn(m: Machine): void {
   change(m, { busyNs: sinceNs });
   if (posted === true) {
     publishHead(m);
-    change(m, { left: undefined, posted: false });
+    change(m, { left: undefined, posted: false, owes: m.taskWorks.length > 0 });
   } else if (left === undefined) {
     beginBatch(m);
     change(m, { left: publishedEntries(m) });
@@ -112,6 +122,11 @@ function goOn(m: Machine): void {
   } else {
     takeNext(m);
   }
+}
+
+/** Its task work has run; what a reschedule cut off it still owes. */
+export function taskWorkDone(m: Machine): void {
+  if (hasPollThread(m)) change(m, { owes: m.ring.thread?.owes === true && m.lateTaskWork });
 }
 
 /** [sqpoll.goes-on-after-error] what a failure or an index out of range leaves is the next batch */
@@ -132,5 +147,5 @@ export function pollThreadSince(m: Machine, ns: bigint): void {
 }
 
 /** What tells states of it apart. */
-export const pollThreadKey = ({ asleep, woken, left, posted, sinceNs, busyNs }: PollThread): string =>
-  `${asleep ? 1 : 0}${woken ? 1 : 0}${posted ? 1 : 0}${left ?? ""}@${sinceNs}@${busyNs}`;
+export const pollThreadKey = ({ asleep, woken, left, posted, owes, sinceNs, busyNs }: PollThread): string =>
+  `${asleep ? 1 : 0}${woken ? 1 : 0}${posted ? 1 : 0}${owes ? 1 : 0}${left ?? ""}@${sinceNs}@${busyNs}`;

@@ -4,7 +4,7 @@ import { IORING_OP_LINK_TIMEOUT } from "../spec/constants.gen.ts";
 import { expireLinkTimer } from "./link-timeout.ts";
 import type { Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
-import { mayRunTaskWork, POLL_STEPS, pollSteps, takePollStep, type PollStep } from "./sqpoll.ts";
+import { mayRunTaskWork, POLL_STEPS, pollSteps, takePollStep, taskWorkDone, type PollStep } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
 import { expireTimer } from "./timeout.ts";
 import { finishWork, startable, startWork, working } from "./worker.ts";
@@ -49,7 +49,10 @@ export function dueTimers(m: Machine): Request[] {
 
 /** Takes one step. What runs beside a call is not inside it: its task work is late. */
 export function take(m: Machine, step: Step): void {
-  if (step.kind === "task-work") return runTaskWork(m);
+  if (step.kind === "task-work") {
+    runTaskWork(m);
+    return taskWorkDone(m);
+  }
   if (isPollStep(step)) return takePollStep(m, step.kind);
   const r = m.request(step.request);
   if (step.kind === "expire") m.beside(r, r.earliestNs, () => (r.opcode === IORING_OP_LINK_TIMEOUT ? expireLinkTimer(m, r) : expireTimer(m, r)));

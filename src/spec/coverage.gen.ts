@@ -383,6 +383,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "sqpoll.sq-wait": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.goes-on-after-error": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.task-work": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
+  "sqpoll.task-work-between": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.task-work-wakes": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.disabled-waits": { model: true, tests: ["test/integration/rule/sqpoll.test.ts"] },
   "sqpoll.sqe-torn": { model: false, tests: [] },

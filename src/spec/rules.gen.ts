@@ -388,6 +388,7 @@ const TABLE = {
   "sqpoll.sq-wait": { force: "must", since: "5.10", text: "io_uring_enter with IORING_ENTER_SQ_WAIT returns once the thread has read an entry of a full SQ: sq.head, which it moves at the end of a batch, may still show it as full." },
   "sqpoll.goes-on-after-error": { force: "must", since: "5.1", text: "A request that fails its preparation ends a batch, and the thread goes on with what is left: the application need not submit it again." },
   "sqpoll.task-work": { force: "must", since: "5.12", text: "The ring's task work is run by the thread that polls, between two batches; no call of the application's runs it." },
+  "sqpoll.task-work-between": { force: "must", since: "5.12", text: "After each batch the thread that polls runs the task work that was queued by then, and reads the next SQE only afterwards." },
   "sqpoll.task-work-wakes": { force: "must", since: "5.12", text: "Task work wakes a thread that polls out of its sleep." },
   "sqpoll.disabled-waits": { force: "must", since: "5.12", text: "On a ring with IORING_SETUP_R_DISABLED the thread submits nothing until the ring is enabled, which wakes it." },
   "sqpoll.sqe-torn": { force: "unspecified", since: "5.1", text: "An application that writes into an SQE which it has published, before sq.head has moved past it, may have any mixture of both submitted." },

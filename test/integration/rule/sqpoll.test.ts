@@ -44,6 +44,22 @@ onBoth("[sqpoll.submits] what is published is submitted without a call", (on) =>
   expect(results(ring)).toEqual([[1n, 0], [2n, 0]]);
 });
 
+onBoth("[sqpoll.task-work-between] what a batch leaves as task work completes before what the next batch submits", (on) => {
+  const ring = awake(on);
+  const fd = on.eventfd();
+  for (let round = 0; round < 100; round++) {
+    const begun = ring.sq("head");
+    const posted = ring.cq("tail");
+    ring.push(poll(fd, 1n));
+    until(on, () => ring.sq("head") === begun + 1);
+    ring.push({ opcode: abi.IORING_OP_ASYNC_CANCEL, addr: 1n, userData: 2n });
+    until(on, () => ring.sq("head") === begun + 2);
+    ring.push(nop(3n));
+    until(on, () => ring.cq("tail") === posted + 3);
+    expect(results(ring)).toEqual([[2n, 0], [1n, -abi.ECANCELED], [3n, 0]]);
+  }
+});
+
 onBoth("[sqpoll.returns-to-submit] io_uring_enter returns its argument, and what the wait came to where that is 0", (on) => {
   const ring = awake(on);
   expect(ring.ring.enter(7, 0, 0)).toBe(7);
