@@ -64,7 +64,7 @@ export function pollSteps(m: Machine): PollStep[] {
   if (thread.asleep) return thread.woken || m.taskWorks.length > 0 ? ["sq-wake"] : [];
   const pending = publishedEntries(m) > 0;
   // [sqpoll.task-work-between]
-  if (thread.owes) return [];
+  if (thread.owes && m.taskWorks.length > 0) return [];
   // [sqpoll.disabled-waits]
   if (thread.left !== undefined || (pending && !m.ring.disabled)) return ["sq-thread"];
   return pending || m.taskWorks.length > 0 || !mayBeIdle(m) ? [] : ["sq-sleep"];
@@ -110,7 +110,7 @@ function goOn(m: Machine): void {
   change(m, { busyNs: sinceNs });
   if (posted === true) {
     publishHead(m);
-    change(m, { left: undefined, posted: false, owes: m.taskWorks.length > 0 });
+    change(m, { left: undefined, posted: false, owes: m.taskList.some((id) => !m.request(id).floating) });
   } else if (left === undefined) {
     beginBatch(m);
     change(m, { left: publishedEntries(m) });
@@ -124,9 +124,9 @@ function goOn(m: Machine): void {
   }
 }
 
-/** Its task work has run; what a reschedule cut off it still owes. */
+/** Its task work has run. What a reschedule cut off may have been queued later: that it does not owe. */
 export function taskWorkDone(m: Machine): void {
-  if (hasPollThread(m)) change(m, { owes: m.ring.thread?.owes === true && m.lateTaskWork });
+  if (hasPollThread(m)) change(m, { owes: false });
 }
 
 /** [sqpoll.goes-on-after-error] what a failure or an index out of range leaves is the next batch */
