@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeCited } from "./cite.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Written after a build without errors; dated to its start, so that what changed meanwhile counts as newer. */
@@ -21,6 +22,7 @@ function build() {
   if (status !== 0) return status ?? 1;
   // tsc leaves the command without its execute bit, and npx links to the file as it is.
   chmodSync(join(root, "dist", "src", "cli", "main.js"), 0o755);
+  writeCited(join(root, "dist"));
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, "");
   utimesSync(stamp, startedAtMs / 1000, startedAtMs / 1000);

@@ -39,10 +39,13 @@ const ranIntoWatchdog = (call: EnterEvent): boolean => call.watchdog === true &&
 export interface CheckerOptions {
   readonly profile: KernelProfile;
   readonly strictness?: Strictness;
+  /** false: the first search's word is the last (rules.ts). */
+  readonly retries?: boolean;
 }
 
 export class Checker implements Observer {
   private readonly profile: KernelProfile;
+  private readonly retries: boolean;
   private readonly events: TraceEvent[] = [];
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
@@ -61,7 +64,8 @@ export class Checker implements Observer {
   private readonly checkpoint = new Checkpoint();
 
   constructor(options: CheckerOptions) {
-    const { profile, strictness = "profile" } = options;
+    const { profile, strictness = "profile", retries = true } = options;
+    this.retries = retries;
     this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
     this.candidates = [this.fresh()];
     for (const [point, alternatives] of Object.entries(CHOICE_POINTS))
@@ -84,7 +88,7 @@ export class Checker implements Observer {
 
   private judge(event: TraceEvent): void {
     try {
-      if (!this.step(event) && !this.retryNearby() && !this.retry()) return this.reject(event);
+      if (!this.step(event) && !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event);
       this.judged++;
       if (event.event === "peek") this.checkpoint.pass(this.events.length, this.candidates);
     } catch (error) {
