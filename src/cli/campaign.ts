@@ -1,6 +1,9 @@
 // A differential campaign: programs drawn from a seed run on a kernel in the pool, the oracle judges,
 // the outcomes are summed up, and the first divergence is shrunk. Prints nothing, saves nothing.
+import { PROFILE_6_18 } from "../model/profile.ts";
+import { rulesBehind } from "../oracle/rules.ts";
 import type { Outcome, Strictness } from "../oracle/verdict.ts";
+import { parseTrace } from "../program/trace.ts";
 import type { Counterexample } from "./counterexample.ts";
 import { nameCounterexample } from "./counterexample.ts";
 import type { Backend, KernelFacts, ModelSettings } from "./messages.ts";
@@ -158,7 +161,15 @@ async function explain(options: CampaignOptions, pool: Pool, facts: KernelFacts,
       ...(job.model === undefined ? {} : { model: job.model }),
     });
     const shrunkFrom = { operations: drawn.program.ops.length, tries: shrunk.tries };
-    found.push({ ...common, path: shrunk.path, program: shrunk.program, outcome: shrunk.outcome, shrunkFrom });
+    found.push({ ...common, path: shrunk.path, program: shrunk.program, outcome: await withRules(shrunk.outcome, facts), shrunkFrom });
   }
   return found;
+}
+
+/** The outcome with the rules that the model obeyed where it was contradicted. */
+async function withRules(outcome: Outcome, { release, file, strictness }: KernelFacts): Promise<Outcome> {
+  const { verdict, trace } = outcome;
+  if (verdict.verdict !== "illegal" || verdict.at === undefined || trace === undefined || outcome.lost !== undefined) return outcome;
+  const profile = { ...PROFILE_6_18, release, file: { ...PROFILE_6_18.file, ...file } };
+  return { ...outcome, verdict: { ...verdict, rules: await rulesBehind(parseTrace(trace).events, verdict.at, { profile, strictness }) } };
 }

@@ -81,7 +81,7 @@ export function explainCounterexample(found: Counterexample, savedAs: string | u
     `  ring     ${ringLine(program)}`,
     `  seen     ${indent(verdict.seen ?? outcome.lost ?? "?")}${verdict.at === undefined ? "" : ` (event ${verdict.at} of ${verdict.events})`}`,
     ...(verdict.allowed ?? []).map((allowed, index) => `  ${index === 0 ? "allowed" : "   or  "}  ${indent(allowed)}`),
-    `  rules    ${verdict.rules?.join(", ") || "none applied yet"}`,
+    ...(verdict.rules === undefined || verdict.rules.length === 0 ? [] : [`  rules    ${verdict.rules.join(", ")} (obeyed there; ringspec spec says what they are)`]),
     `  program  ${program.ops.length} operations${shrunk}`,
     ...programLines(program).map((line) => `    ${line}`),
     savedAs === undefined ? "  not saved" : `  replay   ringspec replay ${savedAs}`,
