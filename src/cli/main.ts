@@ -11,6 +11,8 @@ import { diff, SAVE_DIRECTORY } from "./diff.ts";
 import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
+import { explain } from "./explain.ts";
+import type { ExplainOptions } from "./explain.ts";
 import { backendOption, oneOf, profileOption, ringFlags, strictnessOption, wholeNumber } from "./option-values.ts";
 import { KINDS } from "./programs.ts";
 import { replay, runProgram } from "./replay.ts";
@@ -73,6 +75,15 @@ function command(finish: (code: number) => void): Command {
     .addOption(strictnessOption("auto, spec (whatever the rules allow) or profile (a verified kernel's exact orders too); auto is spec, for a file does not say on what file system it was recorded"))
     .option("--json", "print one JSON object")
     .action(async (path: string, options: CheckOptions) => finish(await check(path, options)));
+
+  sub("explain <file>", "Shows a trace, or a counterexample that diff saved, as a timeline: requests, queues, and the rules at each step.", [
+    "explain .ringspec/7-legal-12.json", "explain trace.jsonl --html trace.html",
+  ])
+    .addOption(profileOption())
+    .addOption(strictnessOption("auto, spec or profile; auto is what the counterexample was judged by, and spec for a trace"))
+    .option("--html <file>", "write the timeline there as one page that needs no network, in the place of printing it")
+    .option("--json", "print the timeline as one JSON object")
+    .action(async (path: string, options: ExplainOptions) => finish(await explain(path, options)));
 
   sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
