@@ -38,9 +38,9 @@ svg text { fill: var(--ink); text-anchor: middle; dominant-baseline: central; fo
 #rules, #allowed { margin: 0; padding-left: 1.1rem; } #event { overflow-wrap: anywhere; }
 .timeline { display: grid; grid-template-columns: max-content 1fr; }
 #lane-names { list-style: none; margin: 0; padding: 0 .75rem 0 0; } #lane-names li { height: 20px; line-height: 20px; white-space: nowrap; font-size: .85rem; }
-.scroll { overflow-x: auto; } #lanes { display: block; }
+.scroll { overflow-x: auto; } #lanes { display: block; cursor: pointer; }
 #cursor { fill: var(--here); } .waiting { fill: var(--wait); } .running { fill: var(--run); opacity: .55; }
-.cqe { fill: var(--good); stroke: var(--paper); } .cqe.failed { fill: var(--bad); } .hit { fill: transparent; cursor: pointer; }
+.cqe { fill: var(--good); stroke: var(--paper); } .cqe.failed { fill: var(--bad); }
 `;
 
 const queue = (id: "sq" | "cq", name: string): string => `

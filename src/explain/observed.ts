@@ -134,13 +134,13 @@ const COMPLETION: readonly Row<Completion>[] = [
 ];
 
 function ofStore(facts: Facts): RuleId[] {
-  const { event, setup, before, after } = facts;
+  const { event, setup, kernelHead, after } = facts;
   const filled = setup?.filled;
   if (event.event !== "store" || filled === undefined) return [];
   const { sqOff, cqOff } = filled;
   if (event.region === "sqes") return ringFlag(facts, IORING_SETUP_SQE128) ? ["setup.sqe128"] : [];
   switch (event.at) {
-    case sqOff.tail: return ((after.sqTail - before.sqHead) >>> 0) > filled.sqEntries ? ["sq.free-running", "sq.tail-clamped"] : ["sq.free-running"];
+    case sqOff.tail: return ((after.sqTail - kernelHead) >>> 0) > filled.sqEntries ? ["sq.free-running", "sq.tail-clamped"] : ["sq.free-running"];
     case cqOff.head: return ((after.cqTail - after.cqHead) >>> 0) > filled.cqEntries ? ["cq.free-running", "cq.head-lies"] : ["cq.free-running"];
     case sqOff.head: return ["sq.head-app-store-ignored"];
     case sqOff.ringMask: case sqOff.ringEntries: case cqOff.ringMask: case cqOff.ringEntries: return ["mapping.kernel-words-ignored"];

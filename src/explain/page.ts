@@ -16,12 +16,14 @@ interface PageElement {
   addEventListener(type: string, listener: (event: PageEvent) => void): void;
   scrollLeft: number;
   readonly clientWidth: number;
+  getBoundingClientRect(): { readonly left: number };
 }
 interface PageEvent {
   readonly key: string;
   readonly altKey: boolean;
   readonly ctrlKey: boolean;
   readonly metaKey: boolean;
+  readonly clientX: number;
   readonly target: { readonly tagName?: string; readonly type?: string } | null;
   preventDefault(): void;
 }
@@ -164,11 +166,7 @@ export function page(document: PageDocument, timeline: Timeline): void {
       }
       svg.append(group);
     }
-    for (let step = 0; step <= last; step++) {
-      const hit = make("rect", { x: step * STEP_WIDTH, y: 0, width: STEP_WIDTH, height: Math.max(lanes.length, 1) * ROW, class: "hit" });
-      hit.addEventListener("click", () => go(step));
-      svg.append(hit);
-    }
+    svg.addEventListener("click", ({ clientX }) => go(Math.floor((clientX - svg.getBoundingClientRect().left) / STEP_WIDTH)));
   };
 
   by("title").textContent = timeline.title;

@@ -3,7 +3,7 @@
 // application could not see yet is not there yet.
 import type { IoUringParams } from "../kernel.ts";
 import {
-  IORING_CQE_F_MORE, IORING_CQE_F_SKIP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
+  IORING_CQE_F_MORE, IORING_CQE_F_SKIP, IORING_POLL_UPDATE_USER_DATA, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
 import { SQE } from "../spec/codec.gen.ts";
 import type { EnterEvent, PeekEvent, SeenCqe, SetupEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
@@ -23,7 +23,7 @@ export interface SqeFields {
 /** One request. Steps are numbers of events. */
 export interface Lane {
   readonly id: number;
-  /** "NOP"; "?" where a CQE came that no entry explains. */
+  /** "NOP"; "message" for what MSG_RING sent to this ring; "?" where a CQE came that no entry explains. */
   readonly name: string;
   readonly userData: bigint;
   readonly sqe: SqeFields | undefined;
@@ -60,6 +60,8 @@ export interface Facts {
   readonly setup: SetupEvent | undefined;
   readonly before: Words;
   readonly after: Words;
+  /** Where the kernel stood in the SQ before, whatever was stored into sq.head. */
+  readonly kernelHead: number;
   /** Requests that this call took. */
   readonly taken: readonly Lane[];
   /** CQEs that this peek saw first. */
@@ -90,6 +92,7 @@ export class Replay {
   /** The next event. */
   next(event: TraceEvent): Facts {
     const before = this.words;
+    const kernelHead = this.head;
     let taken: readonly Lane[] = [];
     let completed: Facts["completed"] = [];
     if (event.event === "setup") this.setup(event);
@@ -101,7 +104,7 @@ export class Replay {
     }
     const call = this.last;
     this.last = event;
-    return { step: this.step++, event, call, setup: this.setupEvent, before, after: this.words, taken, completed, inCq: this.visible() };
+    return { step: this.step++, event, call, setup: this.setupEvent, before, after: this.words, kernelHead, taken, completed, inCq: this.visible() };
   }
 
   /** SQEs that were stored and that nobody took, as lanes; at the end. */
@@ -207,11 +210,23 @@ export class Replay {
     return ahead <= ((this.words.sqTail - this.head) >>> 0) && ahead <= this.array.length ? this.take(ahead) : [];
   }
 
-  /** Gives a CQE to the oldest request that it can belong to. */
+  /** The oldest request under way with this user_data. */
+  private underWay(userData: bigint): Lane | undefined {
+    return this.lanes.find((lane) => lane.takenAt !== undefined && lane.endedAt === undefined && lane.userData === userData);
+  }
+
+  /** The poll that was given this user_data by an update. */
+  private renamed(userData: bigint): Lane | undefined {
+    const update = this.lanes.findLast(({ name, sqe }) => name === "POLL_REMOVE" && sqe?.off === userData && (sqe.len & IORING_POLL_UPDATE_USER_DATA) !== 0);
+    return update?.sqe === undefined ? undefined : this.underWay(update.sqe.addr);
+  }
+
+  /** Gives a CQE to the oldest request that it can belong to; what MSG_RING sends is none's. */
   private complete(cqe: SeenCqe): Lane {
     const { userData, res, flags, slot } = cqe;
-    const lane = this.lanes.find((other) => other.takenAt !== undefined && other.endedAt === undefined && other.userData === userData)
-      ?? this.open({ name: "?", userData, sqe: undefined, filledAt: undefined, queuedAt: undefined, position: undefined, takenAt: this.step, behind: undefined });
+    const sent = (): boolean => this.lanes.some(({ name, sqe }) => name === "MSG_RING" && sqe?.off === userData);
+    const lane = this.underWay(userData) ?? this.renamed(userData)
+      ?? this.open({ name: sent() ? "message" : "?", userData, sqe: undefined, filledAt: undefined, queuedAt: undefined, position: undefined, takenAt: this.step, behind: undefined });
     lane.cqes.push({ step: this.step, res, flags });
     if ((flags & IORING_CQE_F_MORE) === 0) lane.endedAt = this.step;
     this.laneInSlot.set(slot, lane.id);

@@ -141,7 +141,7 @@ function laneOf(lane: Lane): TimelineLane {
   const { filledAt, queuedAt, takenAt, endedAt } = lane;
   return {
     name: laneName(lane),
-    asks: lane.sqe === undefined ? "no entry of this ring explains its CQE" : sqeWords(lane.sqe),
+    asks: lane.sqe === undefined ? (lane.name === "message" ? "sent by MSG_RING" : "no entry of this ring explains its CQE") : sqeWords(lane.sqe),
     ...(filledAt === undefined ? {} : { filledAt }),
     ...(queuedAt === undefined ? {} : { queuedAt }),
     ...(takenAt === undefined ? {} : { takenAt }),

@@ -131,9 +131,9 @@ export class Browser {
     for (const type of ["keyDown", "keyUp"]) await this.send("Input.dispatchKeyEvent", { type, key, code: key });
   }
 
-  /** A click in the middle of an element. */
-  async click(selector: string): Promise<void> {
-    const at = (await this.value(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.scrollIntoView(); const r = e.getBoundingClientRect(); return { x: r.x + r.width / 2, y: r.y + r.height / 2 }; })()`)) as object;
+  /** A click in the middle of an element, or so far from its left edge. */
+  async click(selector: string, fromLeft?: number): Promise<void> {
+    const at = (await this.value(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.scrollIntoView(); const r = e.getBoundingClientRect(); return { x: r.x + ${fromLeft ?? "r.width / 2"}, y: r.y + r.height / 2 }; })()`)) as object;
     for (const type of ["mousePressed", "mouseReleased"]) await this.send("Input.dispatchMouseEvent", { type, button: "left", clickCount: 1, ...at });
   }
 
