@@ -28,4 +28,8 @@ export { judgeTrace, runAndJudge } from "./oracle/judge.ts";
 export type { JudgeOptions } from "./oracle/judge.ts";
 export { Checker } from "./oracle/checker.ts";
 export { RecordedJudge } from "./oracle/recorded.ts";
+export { timelineOf } from "./explain/timeline.ts";
+export type { Timeline, TimelineLane, TimelineRing, TimelineStep } from "./explain/timeline.ts";
+export { timelinePage } from "./explain/html.ts";
+export { timelineLines } from "./explain/terminal.ts";
 export type { Choices, Outcome, Strictness, Verdict } from "./oracle/verdict.ts";

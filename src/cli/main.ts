@@ -125,4 +125,10 @@ function fail(message: string, code: number): number {
   return code;
 }
 
+// Whoever reads has seen enough, such as `head`: that is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 process.exitCode = await main();

@@ -5,7 +5,13 @@ import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Pool } from "../../src/cli/pool.ts";
+import { drawPrograms } from "../../src/cli/programs.ts";
+import { PROFILE_6_18 } from "../../src/model/profile.ts";
+import { RecordedJudge } from "../../src/oracle/recorded.ts";
+import { parseTrace } from "../../src/program/trace.ts";
 import { packageRoot } from "../../src/real/addon.ts";
+import { probeReal } from "../../src/real/probe.ts";
 
 const main = join(packageRoot, "dist", "src", "cli", "main.js");
 const corpus = join(packageRoot, "test", "property", "corpus");
@@ -157,4 +163,36 @@ test("a huge file is read line by line: 100,000 events, and an illegal one at it
 test("schema trace prints the schema that is in spec/schema", () => {
   const { stdout } = spawnSync(process.execPath, [main, "schema", "trace"], { encoding: "utf8" });
   expect(JSON.parse(stdout)).toEqual(JSON.parse(readFileSync(join(packageRoot, "spec", "schema", "trace-line.json"), "utf8")));
+});
+
+describe("traces of random programs on the real kernel", () => {
+  test("pass the reader, and are judged as they were while they ran", async (context) => {
+    const { available, reasons } = probeReal();
+    if (!available && process.env["RINGSPEC_REQUIRE_REAL"] === "1") throw new Error(reasons.join("; "));
+    if (!available) {
+      console.warn(`\nSKIPPED, NOT PASSED: ${reasons.join("; ")}\n`);
+      return context.skip(reasons.join("; "));
+    }
+    const pool = new Pool({ backend: "real", strictness: "spec", jobs: 2 });
+    const counts = { events: 0, legal: 0 };
+    try {
+      const drawn = [...drawPrograms({ seed: 19, runs: 60 })];
+      const outcomes = await Promise.all(drawn.map(({ program }) => pool.run({ program, keepTrace: true })));
+      const { release } = await pool.opened;
+      for (const { verdict, trace, lost } of outcomes) {
+        if (trace === undefined) continue;
+        const { events } = parseTrace(trace);
+        counts.events += events.length;
+        if (verdict.verdict !== "legal" || lost !== undefined || !release.startsWith("6.18")) continue;
+        const judge = new RecordedJudge({ profile: PROFILE_6_18, strictness: "spec" });
+        for (const event of events) judge.event(event);
+        expect(judge.end()).toMatchObject({ verdict: "legal", judgedEvents: events.length });
+        counts.legal++;
+      }
+      expect(counts.events).toBeGreaterThan(3000);
+      if (release.startsWith("6.18")) expect(counts.legal).toBeGreaterThan(45);
+    } finally {
+      await pool.close();
+    }
+  });
 });

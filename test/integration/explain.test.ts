@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Timeline } from "../../src/explain/timeline.ts";
 import { createModelKernel } from "../../src/model/kernel.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
@@ -117,6 +117,13 @@ describe("as text", () => {
   });
 });
 
+test("a reader that goes away early, such as head, is no error", () => {
+  const look = (at: number): string => `{"event":"peek","from":${at},"to":${at},"cqTail":1,"cqes":[],"words":[1,1,1,1,1,3,2,4,0,0,0,0,0,0,0,0]}\n`;
+  const long = save("long.jsonl", byHand + Array.from({ length: 8000 }, (_, i) => look(1000 + i)).join(""));
+  const { stdout, stderr } = spawnSync("sh", ["-c", '"$0" "$1" explain "$2" | head -n 1', process.execPath, main, long], { encoding: "utf8" });
+  expect({ stdout, stderr }).toEqual({ stdout: "long.jsonl: legal, judged by Linux 6.18, strictness spec\n", stderr: "" });
+});
+
 describe("as JSON", () => {
   const timeline = timelineOf([chain]);
   const rulesAt = (step: number): readonly string[] => timeline.steps[step]?.rules ?? [];
@@ -163,6 +170,26 @@ describe("as JSON", () => {
     expect(timeline.steps[published]?.sq.lanes).toEqual([0, 1]);
     expect(timeline.steps[stepOf(0xc0c1n)]?.cq.lanes).toEqual([1, 2, 3]);
   });
+});
+
+test("without a browser that is said aloud, and where one is required it is a failure", () => {
+  const { PATH: path, RINGSPEC_CHROMIUM: named, RINGSPEC_REQUIRE_BROWSER: required } = process.env;
+  const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  try {
+    process.env["PATH"] = "/nonexistent";
+    delete process.env["RINGSPEC_CHROMIUM"];
+    delete process.env["RINGSPEC_REQUIRE_BROWSER"];
+    expect(findBrowser()).toBeUndefined();
+    expect(said).toHaveBeenCalledWith(expect.stringMatching(/^NO BROWSER: .*is not tried/));
+    process.env["RINGSPEC_REQUIRE_BROWSER"] = "1";
+    expect(() => findBrowser()).toThrow("NO BROWSER");
+  } finally {
+    said.mockRestore();
+    for (const [name, value] of [["PATH", path], ["RINGSPEC_CHROMIUM", named], ["RINGSPEC_REQUIRE_BROWSER", required]] as const) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
 });
 
 const browserPath = findBrowser();

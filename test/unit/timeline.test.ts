@@ -101,6 +101,28 @@ describe("timelines of drawn programs", () => {
   });
 });
 
+test("[poll.update] a poll that was given another user_data keeps its lane", () => {
+  const kernel = createModelKernel({ seed: 1 });
+  const checker = new Checker({ profile: kernel.profile });
+  const program: Program = {
+    version: 1, kind: "legal", ring: { entries: 4, flags: [] }, world: { files: [], pipes: [0], eventfds: [], buffers: [] },
+    ops: [
+      { op: "sqe", opcode: "POLL_ADD", userData: 0xaaaa, fd: "p0r", opFlags: 1 },
+      { op: "submit" },
+      { op: "sqe", opcode: "POLL_REMOVE", userData: 0xbbbb, addr: { is: "number", number: 0xaaaa }, off: 0xcccc, len: 4 },
+      { op: "submit" },
+      { op: "write", fd: "p0w", bytes: 1, fill: 1 },
+      { op: "settle" },
+    ],
+  };
+  const { events } = runProgram(kernel, program, { observer: checker });
+  kernel.close();
+  expect(events.some((event) => event.event === "peek" && event.cqes.some(({ userData }) => userData === 0xccccn))).toBe(true);
+  const { lanes } = timelineOf(events, { title: "x", by: "y", verdict: checker.verdict() });
+  expect(lanes).toMatchObject([{ name: "POLL_ADD 0xaaaa", cqes: [{ res: 1 }] }, { name: "POLL_REMOVE 0xbbbb", cqes: [{ res: 0 }] }]);
+  expect(lanes).toHaveLength(2);
+});
+
 test("of a long trace the beginning is shown, and how much is left out is said", () => {
   const [{ events } = { events: [] }] = legal;
   const timeline = timelineOf(events, { title: "x", by: "y", verdict: new Checker({ profile: createModelKernel().profile }).verdict(), stepsMax: 10 });
