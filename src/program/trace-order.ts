@@ -21,6 +21,8 @@ export class TraceOrder {
   private ended = false;
   private readonly memory: { readonly from: bigint; readonly to: bigint }[] = [];
   private memorySize = 0;
+  /** cq.tail as the last peek loaded it. */
+  private cqTail = 0;
 
   /** What is wrong with the next event, as "expected ..., got ..."; undefined where nothing is. */
   fault(event: TraceEvent): string | undefined {
@@ -45,7 +47,7 @@ export class TraceOrder {
         this.ended = event.result === undefined;
         return undefined;
       case "peek":
-        return this.setUp?.filled === undefined ? undefined : peekFault(event, this.setUp.filled);
+        return this.setUp?.filled === undefined ? undefined : this.peek(event, this.setUp.filled);
       default:
         return undefined;
     }
@@ -54,9 +56,29 @@ export class TraceOrder {
   private setup(event: SetupEvent): string | undefined {
     if (this.setUp?.filled !== undefined) return "expected one ring a trace, got a second setup";
     this.setUp = event;
+    this.cqTail = event.counters ?? 0;
     if (event.result >= 0 && event.filled === undefined) return `expected "filled", what the kernel filled in, for the result is ${event.result}; got none`;
     if (event.result < 0 && event.filled !== undefined) return `expected no "filled", for the result is ${event.result}; got one`;
     return undefined;
+  }
+
+  /** A look that left out a completion would hide it from every judge. */
+  private peek({ cqTail, cqes, words }: PeekEvent, filled: IoUringParams): string | undefined {
+    const word = words[filled.cqOff.tail >>> 2];
+    if (word !== cqTail) return `expected cqTail and words[${filled.cqOff.tail >>> 2}] to be one load, got ${cqTail} and ${word ?? "nothing"}`;
+    const moved = `for cq.tail went from ${this.cqTail} to ${cqTail}`;
+    const fresh = Math.min((cqTail - this.cqTail) >>> 0, filled.cqEntries);
+    const slotOf = (i: number): number => ((cqTail - fresh + i) & (filled.cqEntries - 1)) >>> 0;
+    this.cqTail = cqTail;
+    let slots = 0;
+    for (const [i, cqe] of cqes.entries()) {
+      if (slots >= fresh) return `expected ${i} CQEs, ${moved}; got ${cqes.length}`;
+      if (cqe.slot !== slotOf(slots)) return `expected the CQE of slot ${slotOf(slots)} at cqes.${i}, ${moved}; got that of slot ${cqe.slot}`;
+      const fault = bigFault(cqe, filled);
+      if (fault !== undefined) return `expected ${fault} at cqes.${i}, got ${cqe.big === undefined ? "none" : "one"}`;
+      slots += cqe.big === undefined || allBig(filled) ? 1 : 2;
+    }
+    return slots < fresh ? `expected the CQE of slot ${slotOf(slots)} at cqes.${cqes.length}, ${moved}; got none` : undefined;
   }
 
   private alloc(from: bigint, size: number): string | undefined {
@@ -97,17 +119,6 @@ function systemFault({ request, result, second, bytes }: SystemEvent): string | 
   const brought = Math.max(result, 0);
   if (bytes?.length === brought) return undefined;
   return `expected "bytes" with the ${brought} bytes that the result says were read, got ${bytes === undefined ? "none" : bytes.length}`;
-}
-
-function peekFault(event: PeekEvent, filled: IoUringParams): string | undefined {
-  const tail = event.words[filled.cqOff.tail >>> 2];
-  if (tail !== event.cqTail) return `expected cqTail and words[${filled.cqOff.tail >>> 2}] to be one load, got ${event.cqTail} and ${tail ?? "nothing"}`;
-  for (const [i, cqe] of event.cqes.entries()) {
-    if (cqe.slot >= filled.cqEntries) return `expected a slot below ${filled.cqEntries} at cqes.${i}, got ${cqe.slot}`;
-    const fault = bigFault(cqe, filled);
-    if (fault !== undefined) return `expected ${fault} at cqes.${i}, got ${cqe.big === undefined ? "none" : "one"}`;
-  }
-  return undefined;
 }
 
 /** Which CQEs have a second half. */
