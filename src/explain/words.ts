@@ -1,6 +1,6 @@
 // One event, and one SQE, in a line for people.
 import { describe } from "../oracle/explain.ts";
-import type { StoreEvent, TraceEvent } from "../program/trace.ts";
+import type { StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import { REGISTER_OPCODES, SETUP_FLAGS, SQE_FLAGS } from "../spec/constants.gen.ts";
 import type { NamedValue } from "../spec/constants.gen.ts";
 import type { Facts, Lane, SqeFields } from "./replay.ts";
@@ -44,6 +44,17 @@ function words32(bytes: Uint8Array): number[] {
   return Array.from({ length: bytes.length >>> 2 }, (_, i) => view.getUint32(4 * i, true));
 }
 
+/** "write(26, 8 bytes) = 8". */
+function systemWords(event: SystemEvent): string {
+  const { request, second } = event;
+  const words = Object.entries(request).filter(([name]) => name !== "call").map(([name, value]) => {
+    if (value instanceof Uint8Array) return `${value.length} bytes`;
+    return name === "size" ? `${String(value)} bytes` : name === "flags" ? hex(Number(value)) : name === "offset" ? `at ${String(value)}` : JSON.stringify(value);
+  });
+  const [, result = ""] = describe(event).split(" = ");
+  return `${request.call}(${words.join(", ")}) = ${result}${second === undefined ? "" : ` and ${second}`}`;
+}
+
 /** The event in a line. `filled`: the requests whose SQE it stored. */
 export function stepWords(facts: Facts, filled: readonly Lane[]): string {
   const event: TraceEvent = facts.event;
@@ -65,6 +76,8 @@ export function stepWords(facts: Facts, filled: readonly Lane[]): string {
       const name = REGISTER_OPCODES.find(({ value }) => value === event.opcode)?.name;
       return `${describe(event)}${name === undefined ? "" : ` (${name})`}`;
     }
+    case "system":
+      return systemWords(event);
     case "setup":
       return `${describe(event)}${event.params.flags === undefined || event.params.flags === 0 ? "" : ` (${setupFlagNames(event.params.flags).join(", ")})`}`;
     default:

@@ -165,6 +165,11 @@ describe("as JSON", () => {
     expect(timeline.lanes.map(({ behind }) => behind)).toEqual([undefined, undefined, undefined, 2, undefined, undefined]);
   });
 
+  test("system calls with what they were given", () => {
+    const words = timeline.steps.filter(({ event }) => event === "system").map(({ text: line }) => line.replaceAll(/\b\d{1,3}\b(?! bytes)/g, "N"));
+    expect(words).toEqual(["pipe() = N and N", "write(N, 8 bytes) = N", "read(N, 70000 bytes) = -EAGAIN"]);
+  });
+
   test("the queues name the requests in them", () => {
     const published = timeline.steps.findIndex(({ text: words }) => words.startsWith("store sq.tail"));
     expect(timeline.steps[published]?.sq.lanes).toEqual([0, 1]);
