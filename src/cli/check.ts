@@ -40,7 +40,8 @@ export async function check(path: string, options: CheckOptions): Promise<number
   const judgement = judgementOf(verdict);
   const release = profileFor(options.profile, head).release;
   const line = verdict.at === undefined ? {} : { line: lineOf(verdict.at) };
-  if (options.json === true) process.stdout.write(`${JSON.stringify({ trace: path, profile: release, strictness, ...verdict, verdict: judgement, ...line })}\n`);
+  if (options.json === true)
+    process.stdout.write(`${JSON.stringify({ trace: path, profile: release, strictness, ...verdict, verdict: judgement, ...line })}\n`);
   else process.stdout.write(`${report(verdict, `Linux ${release}, strictness ${strictness}`).join("\n")}\n`);
   return EXITS[judgement];
 }

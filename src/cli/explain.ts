@@ -30,18 +30,24 @@ export async function explain(path: string, options: ExplainOptions): Promise<nu
   const reader = new TraceReader();
   const events: TraceEvent[] = [];
   await eachEvent(trace, reader, (event) => void events.push(event));
-  if (events.length === 0) throw new UsageError(`${nameOf(trace)}: expected events behind the heading, got none: there is nothing to explain`);
+  if (events.length === 0)
+    throw new UsageError(`${nameOf(trace)}: expected events behind the heading, got none: there is nothing to explain`);
   const profile = profileFor(options.profile, reader.head);
   const judge = new RecordedJudge({ profile, strictness });
   for (const event of events) judge.event(event);
   const verdict = judge.end();
   const timeline = timelineOf(events, {
-    title: path === "-" ? nameOf(path) : basename(path), by: `Linux ${profile.release}, strictness ${strictness}`, verdict: { ...verdict, verdict: judgementOf(verdict) },
+    title: path === "-" ? nameOf(path) : basename(path),
+    by: `Linux ${profile.release}, strictness ${strictness}`,
+    verdict: { ...verdict, verdict: judgementOf(verdict) },
   });
   if (options.html !== undefined) writePage(options.html, timeline);
   if (options.json === true) process.stdout.write(`${JSON.stringify(timeline)}\n`);
   else if (options.html === undefined) process.stdout.write(`${timelineLines(timeline).join("\n")}\n`);
-  else process.stdout.write(`${timeline.steps.length} steps, ${timeline.lanes.length} requests, ${timeline.verdict.verdict}: ${options.html}\n`);
+  else
+    process.stdout.write(
+      `${timeline.steps.length} steps, ${timeline.lanes.length} requests, ${timeline.verdict.verdict}: ${options.html}\n`,
+    );
   return EXIT.agree;
 }
 
@@ -53,7 +59,10 @@ function resolve(path: string, wanted: Strictness | "auto"): { readonly trace: s
   if (readFileSync(path, "utf8").startsWith('{"trace"')) return { trace: path, strictness: chosen };
   const saved = readCounterexample(path);
   const trace = path.replace(/\.json$/, ".trace.jsonl");
-  if (!existsSync(trace)) throw new UsageError(`${path}: expected the counterexample's trace beside it, but there is no file at ${trace}; a run writes one: ringspec run PROGRAM --trace ${basename(trace)}`);
+  if (!existsSync(trace))
+    throw new UsageError(
+      `${path}: expected the counterexample's trace beside it, but there is no file at ${trace}; a run writes one: ringspec run PROGRAM --trace ${basename(trace)}`,
+    );
   return { trace, strictness: wanted === "auto" ? saved.strictness : wanted };
 }
 
@@ -61,7 +70,9 @@ function readCounterexample(path: string): { readonly strictness: Strictness } {
   try {
     return loadCounterexample(path);
   } catch (error) {
-    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}. ringspec explain takes a trace (JSON Lines) or a counterexample that ringspec diff saved`);
+    throw new UsageError(
+      `${path}: ${error instanceof Error ? error.message : String(error)}. ringspec explain takes a trace (JSON Lines) or a counterexample that ringspec diff saved`,
+    );
   }
 }
 
@@ -69,6 +80,8 @@ function writePage(path: string, timeline: Timeline): void {
   try {
     writeFileSync(path, timelinePage(timeline));
   } catch (error) {
-    throw new UsageError(`expected a place for the page, but ${path} can't be written: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      `expected a place for the page, but ${path} can't be written: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }

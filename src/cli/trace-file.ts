@@ -21,9 +21,11 @@ export const nameOf = (path: string): string => (path === "-" ? "standard input"
 
 /** Of the trace that is read: an error of the user's, with the path and the line. */
 function asUsage(path: string, error: unknown): unknown {
-  if (error instanceof TraceError) return new UsageError(`${nameOf(path)}: ${error.message}. The format: docs/reference/trace.md, or ringspec schema trace`);
+  if (error instanceof TraceError)
+    return new UsageError(`${nameOf(path)}: ${error.message}. The format: docs/reference/trace.md, or ringspec schema trace`);
   if (!(error instanceof Error && "code" in error)) return error;
-  if (error.code === "ENOENT") return new UsageError(`expected a trace, but there is no file at ${path}; check the path, or give - for standard input`);
+  if (error.code === "ENOENT")
+    return new UsageError(`expected a trace, but there is no file at ${path}; check the path, or give - for standard input`);
   return new UsageError(`expected a trace, but ${path} can't be read: ${error.message}`);
 }
 
@@ -46,5 +48,7 @@ export function profileFor(wanted: ProfileName | undefined, head: TraceHead | un
   const [release = ""] = /^\d+\.\d+/.exec(head.kernel) ?? [];
   const name = PROFILE_NAMES.find((known) => known === release);
   if (name !== undefined) return PROFILES[name];
-  throw new UsageError(`the trace says that it was recorded on ${JSON.stringify(head.kernel)}, but there are profiles of ${PROFILE_NAMES.join(", ")} only; say which one to judge it as, for example: --profile ${PROFILE_DEFAULT}`);
+  throw new UsageError(
+    `the trace says that it was recorded on ${JSON.stringify(head.kernel)}, but there are profiles of ${PROFILE_NAMES.join(", ")} only; say which one to judge it as, for example: --profile ${PROFILE_DEFAULT}`,
+  );
 }

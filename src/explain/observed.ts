@@ -1,12 +1,43 @@
 // The rules that speak of what a step shows: a table, one row for each rule and the observation that it is
 // about. It names the rules to read, and judges nothing: which rule an illegal step breaks is the verdict's word.
 import {
-  EBADF, EBADFD, ECANCELED, EFAULT, ENTER_FLAGS, ETIME, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_CQE_F_32, IORING_CQE_F_MORE,
-  IORING_CQE_F_SKIP, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_NOP_INJECT_RESULT,
-  IORING_POLL_ADD_MULTI, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_PROBE, IORING_REGISTER_SYNC_CANCEL, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED,
-  IORING_SETUP_CQSIZE, IORING_SETUP_NO_SQARRAY, IORING_SETUP_R_DISABLED, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_CQ_OVERFLOW,
-  IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_UPDATE, IOSQE_CQE_SKIP_SUCCESS,
-  IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, OPCODE_NAMES,
+  EBADF,
+  EBADFD,
+  ECANCELED,
+  EFAULT,
+  ENTER_FLAGS,
+  ETIME,
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_ASYNC_CANCEL_ANY,
+  IORING_CQE_F_32,
+  IORING_CQE_F_MORE,
+  IORING_CQE_F_SKIP,
+  IORING_ENTER_EXT_ARG,
+  IORING_ENTER_GETEVENTS,
+  IORING_ENTER_SQ_WAIT,
+  IORING_ENTER_SQ_WAKEUP,
+  IORING_NOP_INJECT_RESULT,
+  IORING_POLL_ADD_MULTI,
+  IORING_REGISTER_ENABLE_RINGS,
+  IORING_REGISTER_PROBE,
+  IORING_REGISTER_SYNC_CANCEL,
+  IORING_SETUP_CQE32,
+  IORING_SETUP_CQE_MIXED,
+  IORING_SETUP_CQSIZE,
+  IORING_SETUP_NO_SQARRAY,
+  IORING_SETUP_R_DISABLED,
+  IORING_SETUP_SQE128,
+  IORING_SETUP_SQPOLL,
+  IORING_SQ_CQ_OVERFLOW,
+  IORING_SQ_NEED_WAKEUP,
+  IORING_SQ_TASKRUN,
+  IORING_TIMEOUT_ETIME_SUCCESS,
+  IORING_TIMEOUT_MULTISHOT,
+  IORING_TIMEOUT_UPDATE,
+  IOSQE_CQE_SKIP_SUCCESS,
+  IOSQE_IO_DRAIN,
+  IOSQE_IO_HARDLINK,
+  OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
 import type { RuleId } from "../spec/rules.gen.ts";
 import type { EnterEvent, PeekEvent, SeenCqe, SetupEvent } from "../program/trace.ts";
@@ -33,14 +64,26 @@ const ENTER: readonly Row<EnterEvent>[] = [
   ["setup.disabled-enter", ({ result }, f) => result === -EBADFD && ringFlag(f, IORING_SETUP_R_DISABLED)],
   ["enter.returns-consumed", ({ result, toSubmit }, f) => (result ?? -1) >= 0 && toSubmit > 0 && !ringFlag(f, IORING_SETUP_SQPOLL)],
   ["sqpoll.returns-to-submit", ({ result }, f) => (result ?? -1) >= 0 && ringFlag(f, IORING_SETUP_SQPOLL)],
-  ["enter.short-submit-returns", ({ result, toSubmit }, f) => (result ?? -1) >= 0 && (result ?? 0) < toSubmit && !ringFlag(f, IORING_SETUP_SQPOLL)],
+  [
+    "enter.short-submit-returns",
+    ({ result, toSubmit }, f) => (result ?? -1) >= 0 && (result ?? 0) < toSubmit && !ringFlag(f, IORING_SETUP_SQPOLL),
+  ],
   ["enter.no-wait-without-getevents", ({ flags, minComplete }) => (flags & IORING_ENTER_GETEVENTS) === 0 && minComplete > 0],
-  ["enter.getevents-waits", ({ flags, minComplete, result }) => (flags & IORING_ENTER_GETEVENTS) !== 0 && minComplete > 0 && (result ?? -1) >= 0],
-  ["enter.counts-unconsumed", ({ flags, minComplete }, f) => (flags & IORING_ENTER_GETEVENTS) !== 0 && minComplete > 0 && f.before.cqHead !== f.before.cqTail],
+  [
+    "enter.getevents-waits",
+    ({ flags, minComplete, result }) => (flags & IORING_ENTER_GETEVENTS) !== 0 && minComplete > 0 && (result ?? -1) >= 0,
+  ],
+  [
+    "enter.counts-unconsumed",
+    ({ flags, minComplete }, f) => (flags & IORING_ENTER_GETEVENTS) !== 0 && minComplete > 0 && f.before.cqHead !== f.before.cqTail,
+  ],
   ["enter.timeout-etime", ({ result }) => result === -ETIME],
   ["enter.ext-arg-size", ({ flags, arg }) => (flags & IORING_ENTER_EXT_ARG) !== 0 && arg !== undefined && arg.size !== 24],
   ["enter.bad-timespec-efault", ({ flags, result }) => (flags & IORING_ENTER_EXT_ARG) !== 0 && result === -EFAULT],
-  ["enter.sq-flags-ignored", ({ flags }, f) => (flags & (IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT)) !== 0 && !ringFlag(f, IORING_SETUP_SQPOLL)],
+  [
+    "enter.sq-flags-ignored",
+    ({ flags }, f) => (flags & (IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT)) !== 0 && !ringFlag(f, IORING_SETUP_SQPOLL),
+  ],
   ["sqpoll.wakeup", ({ flags }, f) => (flags & IORING_ENTER_SQ_WAKEUP) !== 0 && ringFlag(f, IORING_SETUP_SQPOLL)],
   ["sqpoll.sq-wait", ({ flags }, f) => (flags & IORING_ENTER_SQ_WAIT) !== 0 && ringFlag(f, IORING_SETUP_SQPOLL)],
   ["liveness.due", ({ watchdog }) => watchdog === true],
@@ -77,11 +120,16 @@ interface Completion {
   readonly lanes: readonly Lane[];
 }
 
-const named = (...names: readonly string[]) => ({ lane }: Completion): boolean => names.includes(lane.name);
+const named =
+  (...names: readonly string[]) =>
+  ({ lane }: Completion): boolean =>
+    names.includes(lane.name);
 const isTransfer = named("READ", "WRITE", "READV", "WRITEV", "READ_FIXED", "WRITE_FIXED", "READV_FIXED", "WRITEV_FIXED");
 const isTimeout = named("TIMEOUT");
 const more = ({ cqe }: Completion): boolean => (cqe.flags & IORING_CQE_F_MORE) !== 0;
-const multishot = (c: Completion): boolean => (c.lane.name === "POLL_ADD" && (c.sqe.len & IORING_POLL_ADD_MULTI) !== 0) || (isTimeout(c) && (c.sqe.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0);
+const multishot = (c: Completion): boolean =>
+  (c.lane.name === "POLL_ADD" && (c.sqe.len & IORING_POLL_ADD_MULTI) !== 0) ||
+  (isTimeout(c) && (c.sqe.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0);
 
 /** Did a member before it fail, and was that one not hard-linked? */
 function severed({ behind }: Lane): boolean {
@@ -92,10 +140,12 @@ function severed({ behind }: Lane): boolean {
   return false;
 }
 const cancelled = ({ cqe }: Completion): boolean => cqe.res === -ECANCELED;
-const took = ({ lanes, lane }: Completion, name: string): boolean => lanes.some((other) => other.name === name && other.sqe?.addr === lane.userData);
+const took = ({ lanes, lane }: Completion, name: string): boolean =>
+  lanes.some((other) => other.name === name && other.sqe?.addr === lane.userData);
 const cancelMany = ({ sqe }: Completion): boolean => (sqe.opFlags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
 const updates = ({ sqe }: Completion): boolean => (sqe.opFlags & IORING_TIMEOUT_UPDATE) !== 0;
-const timer = ({ lane, lanes }: Completion): Lane | undefined => lanes.find((other) => other.behind === lane && other.name === "LINK_TIMEOUT");
+const timer = ({ lane, lanes }: Completion): Lane | undefined =>
+  lanes.find((other) => other.behind === lane && other.name === "LINK_TIMEOUT");
 
 const COMPLETION: readonly Row<Completion>[] = [
   ["submit.one-cqe-each", (c) => !multishot(c)],
@@ -140,16 +190,26 @@ function ofStore(facts: Facts): RuleId[] {
   const { sqOff, cqOff } = filled;
   if (event.region === "sqes") return ringFlag(facts, IORING_SETUP_SQE128) ? ["setup.sqe128"] : [];
   switch (event.at) {
-    case sqOff.tail: return ((after.sqTail - kernelHead) >>> 0) > filled.sqEntries ? ["sq.free-running", "sq.tail-clamped"] : ["sq.free-running"];
-    case cqOff.head: return ((after.cqTail - after.cqHead) >>> 0) > filled.cqEntries ? ["cq.free-running", "cq.head-lies"] : ["cq.free-running"];
-    case sqOff.head: return ["sq.head-app-store-ignored"];
-    case sqOff.ringMask: case sqOff.ringEntries: case cqOff.ringMask: case cqOff.ringEntries: return ["mapping.kernel-words-ignored"];
-    default: return sqOff.array > 0 && event.at >= sqOff.array ? ["sq.array-index"] : [];
+    case sqOff.tail:
+      return (after.sqTail - kernelHead) >>> 0 > filled.sqEntries ? ["sq.free-running", "sq.tail-clamped"] : ["sq.free-running"];
+    case cqOff.head:
+      return (after.cqTail - after.cqHead) >>> 0 > filled.cqEntries ? ["cq.free-running", "cq.head-lies"] : ["cq.free-running"];
+    case sqOff.head:
+      return ["sq.head-app-store-ignored"];
+    case sqOff.ringMask:
+    case sqOff.ringEntries:
+    case cqOff.ringMask:
+    case cqOff.ringEntries:
+      return ["mapping.kernel-words-ignored"];
+    default:
+      return sqOff.array > 0 && event.at >= sqOff.array ? ["sq.array-index"] : [];
   }
 }
 
 const REGISTER: Readonly<Record<number, RuleId>> = {
-  [IORING_REGISTER_SYNC_CANCEL]: "cancel.sync", [IORING_REGISTER_ENABLE_RINGS]: "register.enable-once", [IORING_REGISTER_PROBE]: "register.probe",
+  [IORING_REGISTER_SYNC_CANCEL]: "cancel.sync",
+  [IORING_REGISTER_ENABLE_RINGS]: "register.enable-once",
+  [IORING_REGISTER_PROBE]: "register.probe",
 };
 
 /** Ids of the rules that speak of this step. `lanes`: every request until now. */

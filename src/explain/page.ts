@@ -81,7 +81,14 @@ export function page(document: PageDocument, timeline: Timeline): void {
       for (let slot = 0; slot < entries; slot++) {
         const index = (slot - (head & mask)) & mask;
         const full = index < used;
-        parts.push(make("path", { d: sector(slot / entries, (slot + 1) / entries, 52, 80), class: full ? "slot full" : "slot", "data-slot": slot, "data-lane": full ? (inside[index] ?? -1) : "" }));
+        parts.push(
+          make("path", {
+            d: sector(slot / entries, (slot + 1) / entries, 52, 80),
+            class: full ? "slot full" : "slot",
+            "data-slot": slot,
+            "data-lane": full ? (inside[index] ?? -1) : "",
+          }),
+        );
         const label = place(make("text", { class: "slot-label" }), (slot + 0.5) / entries, 66);
         label.append(full ? letter(inside[index] ?? -1) : "");
         parts.push(label);
@@ -91,13 +98,19 @@ export function page(document: PageDocument, timeline: Timeline): void {
       const from = (head & mask) / entries;
       if (used > 0) parts.push(make("path", { d: sector(from, from + used / entries, 52, 80), class: "slot full" }));
     }
-    for (const [name, value, radius] of [["head", head, 44], ["tail", tail, 90]] as const) {
+    for (const [name, value, radius] of [
+      ["head", head, 44],
+      ["tail", tail, 90],
+    ] as const) {
       const turn = ((value & mask) + 0.5) / entries;
       const label = place(make("text", { class: `pointer ${name}` }), turn, radius);
       label.append(name === "head" ? "H" : "T");
       parts.push(label);
     }
-    svg.replaceChildren(make("title", {}, `${id.toUpperCase()}: head ${head}, tail ${tail}, mask ${mask}, ${used} of ${entries} slots in use`), ...parts);
+    svg.replaceChildren(
+      make("title", {}, `${id.toUpperCase()}: head ${head}, tail ${tail}, mask ${mask}, ${used} of ${entries} slots in use`),
+      ...parts,
+    );
   };
   const drawQueue = (id: "sq" | "cq"): void => {
     const step = steps[at];
@@ -114,7 +127,9 @@ export function page(document: PageDocument, timeline: Timeline): void {
 
   const drawRules = (): void => {
     const rules = steps[at]?.rules ?? [];
-    by("rules").replaceChildren(...rules.map((id) => make("li", { "data-rule": id }, make("code", {}, id), ` ${timeline.rules[id] ?? ""}`)));
+    by("rules").replaceChildren(
+      ...rules.map((id) => make("li", { "data-rule": id }, make("code", {}, id), ` ${timeline.rules[id] ?? ""}`)),
+    );
     by("no-rules").hidden = rules.length > 0;
   };
   const drawStep = (): void => {
@@ -125,7 +140,12 @@ export function page(document: PageDocument, timeline: Timeline): void {
     by("judged").textContent = step.judged;
     by("judged").setAttribute("class", `badge ${step.judged.replace(" ", "-")}`);
     by("clock").textContent = `at ${step.atUs.toFixed(3)} µs, took ${step.tookUs.toFixed(3)} µs`;
-    by("flags").textContent = [...step.flags, ...(step.dropped > 0 ? [`dropped ${step.dropped}`] : []), ...(step.overflow > 0 ? [`overflow ${step.overflow}`] : [])].join(", ") || "none";
+    by("flags").textContent =
+      [
+        ...step.flags,
+        ...(step.dropped > 0 ? [`dropped ${step.dropped}`] : []),
+        ...(step.overflow > 0 ? [`overflow ${step.overflow}`] : []),
+      ].join(", ") || "none";
     by("divergence").hidden = step.judged !== "illegal";
     for (const side of ["sq", "cq"] as const) drawQueue(side);
     drawRules();
@@ -136,7 +156,8 @@ export function page(document: PageDocument, timeline: Timeline): void {
     // Sideways only: the page itself must not jump.
     const scroller = by("scroller");
     const x = at * STEP_WIDTH;
-    if (x < scroller.scrollLeft || x + STEP_WIDTH > scroller.scrollLeft + scroller.clientWidth) scroller.scrollLeft = x - scroller.clientWidth / 2;
+    if (x < scroller.scrollLeft || x + STEP_WIDTH > scroller.scrollLeft + scroller.clientWidth)
+      scroller.scrollLeft = x - scroller.clientWidth / 2;
   };
   const go = (to: number): void => {
     at = Math.max(0, Math.min(last, to));
@@ -147,7 +168,14 @@ export function page(document: PageDocument, timeline: Timeline): void {
   const STEP_WIDTH = 14;
   const ROW = 20;
   const bar = (from: number, to: number, row: number, kind: string): PageElement =>
-    make("rect", { x: from * STEP_WIDTH + 2, y: row * ROW + 5, width: Math.max((to - from) * STEP_WIDTH, 0) + STEP_WIDTH - 4, height: ROW - 10, rx: 3, class: kind });
+    make("rect", {
+      x: from * STEP_WIDTH + 2,
+      y: row * ROW + 5,
+      width: Math.max((to - from) * STEP_WIDTH, 0) + STEP_WIDTH - 4,
+      height: ROW - 10,
+      rx: 3,
+      class: kind,
+    });
   const drawLanes = (): void => {
     const names = by("lane-names");
     const svg = by("lanes");
@@ -162,7 +190,13 @@ export function page(document: PageDocument, timeline: Timeline): void {
       if (lane.filledAt !== undefined) group.append(bar(lane.filledAt, Math.min(taken, last), row, "waiting"));
       if (lane.takenAt !== undefined) group.append(bar(lane.takenAt, lane.endedAt ?? last, row, "running"));
       for (const { step, res } of lane.cqes) {
-        group.append(make("circle", { cx: (step + 0.5) * STEP_WIDTH, cy: (row + 0.5) * ROW, r: 5, class: res < 0 ? "cqe failed" : "cqe" }, make("title", {}, `CQE: ${errno(res)}`)));
+        group.append(
+          make(
+            "circle",
+            { cx: (step + 0.5) * STEP_WIDTH, cy: (row + 0.5) * ROW, r: 5, class: res < 0 ? "cqe failed" : "cqe" },
+            make("title", {}, `CQE: ${errno(res)}`),
+          ),
+        );
       }
       svg.append(group);
     }
@@ -173,7 +207,9 @@ export function page(document: PageDocument, timeline: Timeline): void {
   by("by").textContent = `judged by ${timeline.by}`;
   by("verdict").textContent = timeline.verdict.verdict;
   by("verdict").setAttribute("class", `badge ${timeline.verdict.verdict}`);
-  by("why").textContent = [timeline.verdict.why ?? "", timeline.leftOut > 0 ? `${timeline.leftOut} more events are not shown` : ""].filter((text) => text !== "").join("; ");
+  by("why").textContent = [timeline.verdict.why ?? "", timeline.leftOut > 0 ? `${timeline.leftOut} more events are not shown` : ""]
+    .filter((text) => text !== "")
+    .join("; ");
   by("seen").textContent = timeline.verdict.seen ?? "";
   by("allowed").replaceChildren(...timeline.verdict.allowed.map((one) => make("li", {}, one)));
   by("ring-flags").textContent = ring === undefined ? "no ring was made" : ring.flags.join(", ") || "none";

@@ -3,7 +3,15 @@
 // application could not see yet is not there yet.
 import type { IoUringParams } from "../kernel.ts";
 import {
-  IORING_CQE_F_MORE, IORING_CQE_F_SKIP, IORING_POLL_UPDATE_USER_DATA, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
+  IORING_CQE_F_MORE,
+  IORING_CQE_F_SKIP,
+  IORING_POLL_UPDATE_USER_DATA,
+  IORING_SETUP_NO_SQARRAY,
+  IORING_SETUP_SQE128,
+  IORING_SETUP_SQPOLL,
+  IOSQE_IO_HARDLINK,
+  IOSQE_IO_LINK,
+  OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
 import { SQE } from "../spec/codec.gen.ts";
 import type { EnterEvent, PeekEvent, SeenCqe, SetupEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
@@ -104,12 +112,24 @@ export class Replay {
     }
     const call = this.last;
     this.last = event;
-    return { step: this.step++, event, call, setup: this.setupEvent, before, after: this.words, kernelHead, taken, completed, inCq: this.visible() };
+    return {
+      step: this.step++,
+      event,
+      call,
+      setup: this.setupEvent,
+      before,
+      after: this.words,
+      kernelHead,
+      taken,
+      completed,
+      inCq: this.visible(),
+    };
   }
 
   /** SQEs that were stored and that nobody took, as lanes; at the end. */
   leftOver(): void {
-    for (const [slot, filledAt] of [...this.filledAt].toSorted(([a], [b]) => a - b)) this.lane(slot, { filledAt, queuedAt: undefined, position: undefined, behind: undefined, takenAt: undefined });
+    for (const [slot, filledAt] of [...this.filledAt].toSorted(([a], [b]) => a - b))
+      this.lane(slot, { filledAt, queuedAt: undefined, position: undefined, behind: undefined, takenAt: undefined });
   }
 
   private get params(): IoUringParams | undefined {
@@ -142,18 +162,26 @@ export class Replay {
     }
     const { sqOff, cqOff } = params;
     if (at >= sqOff.array && sqOff.array > 0) {
-      for (let i = 0; i + 4 <= bytes.length && (at - sqOff.array + i) >>> 2 < this.array.length; i += 4) this.array[(at - sqOff.array + i) >>> 2] = load32(bytes, i);
+      for (let i = 0; i + 4 <= bytes.length && (at - sqOff.array + i) >>> 2 < this.array.length; i += 4)
+        this.array[(at - sqOff.array + i) >>> 2] = load32(bytes, i);
       return;
     }
     if (bytes.length !== 4) return;
     const value = load32(bytes, 0);
     const names = new Map<number, keyof Words>([
-      [sqOff.head, "sqHead"], [sqOff.tail, "sqTail"], [cqOff.head, "cqHead"], [cqOff.tail, "cqTail"], [sqOff.flags, "sqFlags"],
-      [sqOff.dropped, "sqDropped"], [cqOff.overflow, "cqOverflow"],
+      [sqOff.head, "sqHead"],
+      [sqOff.tail, "sqTail"],
+      [cqOff.head, "cqHead"],
+      [cqOff.tail, "cqTail"],
+      [sqOff.flags, "sqFlags"],
+      [sqOff.dropped, "sqDropped"],
+      [cqOff.overflow, "cqOverflow"],
     ]);
     const name = names.get(at);
     if (name === undefined) return;
-    if (name === "sqTail") for (let at32 = this.words.sqTail; at32 !== value && ((value - at32) >>> 0) <= this.array.length; at32 = (at32 + 1) >>> 0) this.queuedAt.set(at32, this.step);
+    if (name === "sqTail")
+      for (let at32 = this.words.sqTail; at32 !== value && (value - at32) >>> 0 <= this.array.length; at32 = (at32 + 1) >>> 0)
+        this.queuedAt.set(at32, this.step);
     this.words = { ...this.words, [name]: value };
   }
 
@@ -172,7 +200,13 @@ export class Replay {
     for (let i = 0; i < count; i++, this.head = (this.head + 1) >>> 0) {
       const slot = ((this.params?.flags ?? 0) & IORING_SETUP_NO_SQARRAY) === 0 ? (this.array[this.head & mask] ?? 0) : this.head & mask;
       if (slot >= this.array.length) continue; // dropped
-      const lane = this.lane(slot, { filledAt: this.filledAt.get(slot), queuedAt: this.queuedAt.get(this.head), position: this.head, behind, takenAt: this.step });
+      const lane = this.lane(slot, {
+        filledAt: this.filledAt.get(slot),
+        queuedAt: this.queuedAt.get(this.head),
+        position: this.head,
+        behind,
+        takenAt: this.step,
+      });
       this.filledAt.delete(slot);
       this.queuedAt.delete(this.head);
       behind = ((lane.sqe?.flags ?? 0) & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) === 0 ? undefined : lane;
@@ -185,8 +219,14 @@ export class Replay {
     const base = slot * this.sqeSize;
     const view = new DataView(this.sqes.buffer, base, SQE.size);
     const sqe: SqeFields = {
-      opcode: view.getUint8(SQE.opcode), flags: view.getUint8(SQE.flags), fd: view.getInt32(SQE.fd, true), off: view.getBigUint64(SQE.off, true),
-      addr: view.getBigUint64(SQE.addr, true), len: view.getUint32(SQE.len, true), opFlags: view.getUint32(SQE.op_flags, true), userData: view.getBigUint64(SQE.user_data, true),
+      opcode: view.getUint8(SQE.opcode),
+      flags: view.getUint8(SQE.flags),
+      fd: view.getInt32(SQE.fd, true),
+      off: view.getBigUint64(SQE.off, true),
+      addr: view.getBigUint64(SQE.addr, true),
+      len: view.getUint32(SQE.len, true),
+      opFlags: view.getUint32(SQE.op_flags, true),
+      userData: view.getBigUint64(SQE.user_data, true),
     };
     return this.open({ name: OPCODE_NAMES[sqe.opcode] ?? `opcode ${sqe.opcode}`, userData: sqe.userData, sqe, ...at });
   }
@@ -203,11 +243,16 @@ export class Replay {
     const word = (offset: number): number => words[offset >>> 2] ?? 0;
     const { sqOff, cqOff } = params;
     this.words = {
-      sqHead: word(sqOff.head), sqTail: word(sqOff.tail), cqHead: word(cqOff.head), cqTail, sqFlags: word(sqOff.flags),
-      sqDropped: word(sqOff.dropped), cqOverflow: word(cqOff.overflow),
+      sqHead: word(sqOff.head),
+      sqTail: word(sqOff.tail),
+      cqHead: word(cqOff.head),
+      cqTail,
+      sqFlags: word(sqOff.flags),
+      sqDropped: word(sqOff.dropped),
+      cqOverflow: word(cqOff.overflow),
     };
     const ahead = (this.words.sqHead - this.head) >>> 0;
-    return ahead <= ((this.words.sqTail - this.head) >>> 0) && ahead <= this.array.length ? this.take(ahead) : [];
+    return ahead <= (this.words.sqTail - this.head) >>> 0 && ahead <= this.array.length ? this.take(ahead) : [];
   }
 
   /** The oldest request under way with this user_data. */
@@ -217,7 +262,9 @@ export class Replay {
 
   /** The poll that was given this user_data by an update. */
   private renamed(userData: bigint): Lane | undefined {
-    const update = this.lanes.findLast(({ name, sqe }) => name === "POLL_REMOVE" && sqe?.off === userData && (sqe.len & IORING_POLL_UPDATE_USER_DATA) !== 0);
+    const update = this.lanes.findLast(
+      ({ name, sqe }) => name === "POLL_REMOVE" && sqe?.off === userData && (sqe.len & IORING_POLL_UPDATE_USER_DATA) !== 0,
+    );
     return update?.sqe === undefined ? undefined : this.underWay(update.sqe.addr);
   }
 
@@ -225,8 +272,19 @@ export class Replay {
   private complete(cqe: SeenCqe): Lane {
     const { userData, res, flags, slot } = cqe;
     const sent = (): boolean => this.lanes.some(({ name, sqe }) => name === "MSG_RING" && sqe?.off === userData);
-    const lane = this.underWay(userData) ?? this.renamed(userData)
-      ?? this.open({ name: sent() ? "message" : "?", userData, sqe: undefined, filledAt: undefined, queuedAt: undefined, position: undefined, takenAt: this.step, behind: undefined });
+    const lane =
+      this.underWay(userData) ??
+      this.renamed(userData) ??
+      this.open({
+        name: sent() ? "message" : "?",
+        userData,
+        sqe: undefined,
+        filledAt: undefined,
+        queuedAt: undefined,
+        position: undefined,
+        takenAt: this.step,
+        behind: undefined,
+      });
     lane.cqes.push({ step: this.step, res, flags });
     if ((flags & IORING_CQE_F_MORE) === 0) lane.endedAt = this.step;
     this.laneInSlot.set(slot, lane.id);

@@ -4,7 +4,8 @@ import type { Timeline, TimelineLane, TimelineStep } from "./timeline.ts";
 /** Requests that are shown side by side; more share the last column. */
 const COLUMNS_MAX = 24;
 
-export const LEGEND = "lanes: + SQE stored, ^ published, v taken by the kernel, | under way, o CQE with more to come, * last CQE, x last CQE with an error";
+export const LEGEND =
+  "lanes: + SQE stored, ^ published, v taken by the kernel, | under way, o CQE with more to come, * last CQE, x last CQE with an error";
 
 /** The first and the last step of a lane. */
 function span(lane: TimelineLane, lastStep: number): readonly [number, number] {
@@ -16,7 +17,10 @@ export function columnsOf(lanes: readonly TimelineLane[], lastStep: number): num
   const freeFrom: number[] = [];
   const columns: number[] = [];
   const order = lanes.map((lane, id) => ({ id, span: span(lane, lastStep) })).toSorted((a, b) => a.span[0] - b.span[0] || a.id - b.id);
-  for (const { id, span: [from, to] } of order) {
+  for (const {
+    id,
+    span: [from, to],
+  } of order) {
     let column = freeFrom.findIndex((free) => free < from);
     if (column < 0) column = Math.min(freeFrom.length, COLUMNS_MAX - 1);
     freeFrom[column] = Math.max(to, freeFrom[column] ?? 0);
@@ -49,7 +53,9 @@ export function timelineLines(timeline: Timeline): string[] {
   const width = Math.max(0, ...columns.map((column) => column + 1));
   const lines = [
     `${title}: ${verdict.verdict}, judged by ${by}`,
-    ring === undefined ? "no ring was made" : `ring: SQ of ${ring.sqEntries} (mask ${ring.sqMask}), CQ of ${ring.cqEntries} (mask ${ring.cqMask}), ${ring.flags.join(", ") || "no flags"}`,
+    ring === undefined
+      ? "no ring was made"
+      : `ring: SQ of ${ring.sqEntries} (mask ${ring.sqMask}), CQ of ${ring.cqEntries} (mask ${ring.cqMask}), ${ring.flags.join(", ") || "no flags"}`,
     LEGEND,
     "",
     `${"line".padStart(6)} ${"us".padStart(12)}  ${"SQ head to tail & mask".padEnd(22)}  ${"CQ head to tail & mask".padEnd(22)}  ${"".padEnd(width)}  event`,
@@ -61,7 +67,9 @@ export function timelineLines(timeline: Timeline): string[] {
       const shown = symbol(lane, index, last);
       if (shown !== " ") cells[columns[id] ?? 0] = shown;
     }
-    lines.push(`${String(step.line).padStart(6)} ${step.atUs.toFixed(3).padStart(12)}  ${queue(step.sq, ring?.sqMask).padEnd(22)}  ${queue(step.cq, ring?.cqMask).padEnd(22)}  ${cells.join("")}  ${headline(step)}`);
+    lines.push(
+      `${String(step.line).padStart(6)} ${step.atUs.toFixed(3).padStart(12)}  ${queue(step.sq, ring?.sqMask).padEnd(22)}  ${queue(step.cq, ring?.cqMask).padEnd(22)}  ${cells.join("")}  ${headline(step)}`,
+    );
     const through = cells.map((cell) => (cell === " " || cell === "*" || cell === "x" ? " " : "|")).join("");
     for (const more of below(step, timeline)) lines.push(`${indent}${through}    ${more}`);
   }
@@ -69,7 +77,8 @@ export function timelineLines(timeline: Timeline): string[] {
   return lines;
 }
 
-const headline = (step: TimelineStep): string => (step.judged === "illegal" ? `ILLEGAL ${step.text}` : step.judged === "legal" ? step.text : `(not judged) ${step.text}`);
+const headline = (step: TimelineStep): string =>
+  step.judged === "illegal" ? `ILLEGAL ${step.text}` : step.judged === "legal" ? step.text : `(not judged) ${step.text}`;
 
 function below(step: TimelineStep, { verdict }: Timeline): string[] {
   const words = [

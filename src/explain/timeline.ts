@@ -53,7 +53,12 @@ export interface Timeline {
   readonly title: string;
   /** What it was judged by: "Linux 6.18, strictness spec". */
   readonly by: string;
-  readonly verdict: { readonly verdict: Verdict["verdict"]; readonly why?: string; readonly seen?: string; readonly allowed: readonly string[] };
+  readonly verdict: {
+    readonly verdict: Verdict["verdict"];
+    readonly why?: string;
+    readonly seen?: string;
+    readonly allowed: readonly string[];
+  };
   readonly ring?: TimelineRing;
   readonly lanes: readonly TimelineLane[];
   readonly steps: readonly TimelineStep[];
@@ -74,7 +79,11 @@ export interface TimelineOptions {
 /** Of longer traces the beginning is shown, and how much is left out. */
 export const STEPS_MAX = 20_000;
 
-const SQ_FLAGS = [[IORING_SQ_NEED_WAKEUP, "NEED_WAKEUP"], [IORING_SQ_CQ_OVERFLOW, "CQ_OVERFLOW"], [IORING_SQ_TASKRUN, "TASKRUN"]] as const;
+const SQ_FLAGS = [
+  [IORING_SQ_NEED_WAKEUP, "NEED_WAKEUP"],
+  [IORING_SQ_CQ_OVERFLOW, "CQ_OVERFLOW"],
+  [IORING_SQ_TASKRUN, "TASKRUN"],
+] as const;
 
 const isRule = (id: string): id is RuleId => Object.hasOwn(RULES, id);
 
@@ -114,10 +123,23 @@ export function timelineOf(events: readonly TraceEvent[], options: TimelineOptio
   return {
     title,
     by,
-    verdict: { verdict: verdict.verdict, ...(why === undefined ? {} : { why }), ...(verdict.seen === undefined ? {} : { seen: verdict.seen }), allowed: verdict.allowed ?? [] },
-    ...(filledIn === undefined ? {} : { ring: {
-      sqEntries: filledIn.sqEntries, sqMask: filledIn.sqEntries - 1, cqEntries: filledIn.cqEntries, cqMask: filledIn.cqEntries - 1, flags: setupFlagNames(filledIn.flags),
-    } }),
+    verdict: {
+      verdict: verdict.verdict,
+      ...(why === undefined ? {} : { why }),
+      ...(verdict.seen === undefined ? {} : { seen: verdict.seen }),
+      allowed: verdict.allowed ?? [],
+    },
+    ...(filledIn === undefined
+      ? {}
+      : {
+          ring: {
+            sqEntries: filledIn.sqEntries,
+            sqMask: filledIn.sqEntries - 1,
+            cqEntries: filledIn.cqEntries,
+            cqMask: filledIn.cqEntries - 1,
+            flags: setupFlagNames(filledIn.flags),
+          },
+        }),
     lanes: lanes.map(laneOf),
     steps: built,
     rules: Object.fromEntries([...new Set(built.flatMap((step) => step.rules))].filter(isRule).map((id) => [id, RULES[id].text])),
@@ -141,7 +163,12 @@ function laneOf(lane: Lane): TimelineLane {
   const { filledAt, queuedAt, takenAt, endedAt } = lane;
   return {
     name: laneName(lane),
-    asks: lane.sqe === undefined ? (lane.name === "message" ? "sent by MSG_RING" : "no entry of this ring explains its CQE") : sqeWords(lane.sqe),
+    asks:
+      lane.sqe === undefined
+        ? lane.name === "message"
+          ? "sent by MSG_RING"
+          : "no entry of this ring explains its CQE"
+        : sqeWords(lane.sqe),
     ...(filledAt === undefined ? {} : { filledAt }),
     ...(queuedAt === undefined ? {} : { queuedAt }),
     ...(takenAt === undefined ? {} : { takenAt }),

@@ -30,13 +30,20 @@ function storeWords({ region, at, bytes }: StoreEvent, { setup }: Facts): string
   const filled = setup?.filled;
   if (region === "sqes") return `store ${bytes.length} bytes of SQEs at ${at}`;
   const first = filled === undefined ? -1 : (at - filled.sqOff.array) / 4;
-  if (filled !== undefined && filled.sqOff.array > 0 && first >= 0 && bytes.length > 4) return `store sq.array from ${first} on: ${words32(bytes).join(", ")}`;
+  if (filled !== undefined && filled.sqOff.array > 0 && first >= 0 && bytes.length > 4)
+    return `store sq.array from ${first} on: ${words32(bytes).join(", ")}`;
   const value = bytes.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : undefined;
   if (filled === undefined || value === undefined) return `store ${bytes.length} bytes of the ring at ${at}`;
   const { sqOff, cqOff } = filled;
-  for (const [side, offsets] of [["sq", sqOff], ["cq", cqOff]] as const)
-    for (const [name, offset] of Object.entries(offsets)) if (offset === at && name !== "array" && name !== "cqes") return `store ${side}.${name} = ${value}`;
-  return sqOff.array > 0 && at >= sqOff.array ? `store sq.array[${(at - sqOff.array) >>> 2}] = ${value}` : `store ${hex(value)} into the ring at ${at}`;
+  for (const [side, offsets] of [
+    ["sq", sqOff],
+    ["cq", cqOff],
+  ] as const)
+    for (const [name, offset] of Object.entries(offsets))
+      if (offset === at && name !== "array" && name !== "cqes") return `store ${side}.${name} = ${value}`;
+  return sqOff.array > 0 && at >= sqOff.array
+    ? `store sq.array[${(at - sqOff.array) >>> 2}] = ${value}`
+    : `store ${hex(value)} into the ring at ${at}`;
 }
 
 function words32(bytes: Uint8Array): number[] {
@@ -47,10 +54,18 @@ function words32(bytes: Uint8Array): number[] {
 /** "write(26, 8 bytes) = 8". */
 function systemWords(event: SystemEvent): string {
   const { request, second } = event;
-  const words = Object.entries(request).filter(([name]) => name !== "call").map(([name, value]) => {
-    if (value instanceof Uint8Array) return `${value.length} bytes`;
-    return name === "size" ? `${String(value)} bytes` : name === "flags" ? hex(Number(value)) : name === "offset" ? `at ${String(value)}` : JSON.stringify(value);
-  });
+  const words = Object.entries(request)
+    .filter(([name]) => name !== "call")
+    .map(([name, value]) => {
+      if (value instanceof Uint8Array) return `${value.length} bytes`;
+      return name === "size"
+        ? `${String(value)} bytes`
+        : name === "flags"
+          ? hex(Number(value))
+          : name === "offset"
+            ? `at ${String(value)}`
+            : JSON.stringify(value);
+    });
   const [, result = ""] = describe(event).split(" = ");
   return `${request.call}(${words.join(", ")}) = ${result}${second === undefined ? "" : ` and ${second}`}`;
 }

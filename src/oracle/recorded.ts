@@ -96,7 +96,8 @@ export class RecordedJudge {
     const verdict = this.#checker.verdict();
     if (verdict.verdict === "legal") return true;
     if (verdict.at === undefined) this.#stop({ ...verdict, judgedEvents: at });
-    else this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: before.slice(0, 8).map((m) => callInstead(m, call)) });
+    else
+      this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: before.slice(0, 8).map((m) => callInstead(m, call)) });
     return false;
   }
 
@@ -116,7 +117,14 @@ export class RecordedJudge {
     const outcomes = this.states.map((state) => outcomeIn(state, call));
     if (outcomes.includes("blocks")) return;
     if (outcomes.includes("unmodelled")) this.#stop({ verdict: "unknown", judgedEvents: at, unmodelled: "an enter that never returned" });
-    else this.#stop({ verdict: "illegal", at, judgedEvents: at, seen: describe(call), allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)) });
+    else
+      this.#stop({
+        verdict: "illegal",
+        at,
+        judgedEvents: at,
+        seen: describe(call),
+        allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)),
+      });
   }
 }
 

@@ -21,7 +21,13 @@ export class TraceError extends Error {
 }
 
 const NAMES: Readonly<Record<string, string>> = {
-  int: "a whole number", number: "a whole number", string: "a string", boolean: "true or false", array: "a list", tuple: "a list", object: "an object",
+  int: "a whole number",
+  number: "a whole number",
+  string: "a string",
+  boolean: "true or false",
+  array: "a list",
+  tuple: "a list",
+  object: "an object",
 };
 const U64_WANTED = 'a number from 0 to 9007199254740991, or {"$n": "digits"} up to 18446744073709551615';
 const kinds = Object.keys(EVENT_SCHEMAS).join(", ");
@@ -36,15 +42,25 @@ function short(value: unknown): string {
 /** What a schema wanted, in words. */
 function wanted(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
-    case "invalid_type": return NAMES[issue.expected] ?? issue.expected;
-    case "too_small": return issue.origin === "array" ? `a list of ${issue.minimum}` : `a whole number of at least ${issue.minimum}`;
+    case "invalid_type":
+      return NAMES[issue.expected] ?? issue.expected;
+    case "too_small":
+      return issue.origin === "array" ? `a list of ${issue.minimum}` : `a whole number of at least ${issue.minimum}`;
     case "too_big":
       if (issue.origin === "bigint") return U64_WANTED;
-      return issue.origin === "array" ? `a list of ${issue.maximum}` : `${issue.origin === "string" ? "a string of" : "a whole number of"} at most ${issue.maximum}`;
-    case "invalid_value": return `${issue.values.length > 1 ? "one of " : ""}${issue.values.map((v) => JSON.stringify(v)).join(", ")}`;
-    case "invalid_union": return issue.discriminator === undefined ? U64_WANTED : "the name of a system call that traces know (open, pipe, eventfd, dup, close, write, read, pwrite, pread)";
-    case "unrecognized_keys": return `no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
-    default: return issue.message;
+      return issue.origin === "array"
+        ? `a list of ${issue.maximum}`
+        : `${issue.origin === "string" ? "a string of" : "a whole number of"} at most ${issue.maximum}`;
+    case "invalid_value":
+      return `${issue.values.length > 1 ? "one of " : ""}${issue.values.map((v) => JSON.stringify(v)).join(", ")}`;
+    case "invalid_union":
+      return issue.discriminator === undefined
+        ? U64_WANTED
+        : "the name of a system call that traces know (open, pipe, eventfd, dup, close, write, read, pwrite, pread)";
+    case "unrecognized_keys":
+      return `no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+    default:
+      return issue.message;
   }
 }
 
@@ -84,7 +100,8 @@ export class TraceReader {
       return undefined;
     }
     const kind: unknown = typeof json === "object" && json !== null ? Reflect.get(json, "event") : undefined;
-    if (typeof kind !== "string" || !Object.hasOwn(EVENT_SCHEMAS, kind)) throw this.#fault(`at event: expected one of ${kinds}, got ${short(kind ?? json)}`);
+    if (typeof kind !== "string" || !Object.hasOwn(EVENT_SCHEMAS, kind))
+      throw this.#fault(`at event: expected one of ${kinds}, got ${short(kind ?? json)}`);
     const read = EVENT_SCHEMAS[kind as TraceEvent["event"]].safeParse(json); // hasOwn says so
     if (!read.success) throw this.#fault(`${kind}: ${faultOf(read.error, json)}`);
     const wrong = this.#order.fault(read.data);
@@ -116,7 +133,8 @@ export class TraceReader {
     const read = traceHead.safeParse(json);
     if (read.success) return read.data;
     const { trace, version } = (typeof json === "object" && json !== null ? json : {}) as { trace?: unknown; version?: unknown }; // both may be missing
-    if (trace === "ringspec" && version !== 1) throw this.#fault(`expected version 1 of the format, the only one that this ringspec reads, got version ${short(version)}`);
+    if (trace === "ringspec" && version !== 1)
+      throw this.#fault(`expected version 1 of the format, the only one that this ringspec reads, got version ${short(version)}`);
     if (trace === "ringspec") throw this.#fault(`heading: ${faultOf(read.error, json)}`);
     throw this.#fault(`expected the heading of a trace, {"trace":"ringspec","version":1}, got ${short(json)}`);
   }
@@ -139,13 +157,20 @@ export function parseTrace(text: string): Trace {
 }
 
 /** Splits bytes as they come into lines for a reader, and calls `each` with every event. Throws TraceError. */
-export async function readTrace(chunks: AsyncIterable<Uint8Array>, reader: TraceReader, each: (event: TraceEvent) => void): Promise<TraceHead> {
+export async function readTrace(
+  chunks: AsyncIterable<Uint8Array>,
+  reader: TraceReader,
+  each: (event: TraceEvent) => void,
+): Promise<TraceHead> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const decode = (chunk?: Uint8Array): string => {
     try {
       return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
     } catch {
-      throw new TraceError(reader.lines + 1, "expected UTF-8, here or in the lines that follow at once; got bytes that are none. Is it compressed?");
+      throw new TraceError(
+        reader.lines + 1,
+        "expected UTF-8, here or in the lines that follow at once; got bytes that are none. Is it compressed?",
+      );
     }
   };
   const take = (line: string, cut: boolean): void => {
