@@ -22,7 +22,7 @@ export function cite(...ids) {
 export function writeCited(dist) {
   const to = join(dist, "cited");
   rmSync(to, { recursive: true, force: true });
-  for (const part of PARTS) cpSync(join(dist, "src", part), join(to, part), { recursive: true, filter: (file) => !/\.(map|d\.ts)$/.test(file) });
+  for (const part of PARTS) cpSync(join(dist, "src", part), join(to, part), { recursive: true, filter: (file) => !file.endsWith(".d.ts") });
   const model = join(to, "model");
   for (const name of readdirSync(model)) if (name.endsWith(".js")) writeFileSync(join(model, name), withCitations(readFileSync(join(model, name), "utf8"), name));
   writeFileSync(join(model, "cite.js"), BOOK);
@@ -47,7 +47,7 @@ function withCitations(text, name) {
   added.sort((a, b) => b.at - a.at);
   let out = text;
   for (const { at, text: what } of added) out = out.slice(0, at) + what + out.slice(at);
-  return `import { cite } from "./cite.js";\n${out}`;
+  return `import { cite } from "./cite.js";\n${out.replace(/^\/\/# sourceMappingURL=.*$/m, "")}`;
 }
 
 /**

@@ -7,6 +7,7 @@ import { argv, exit, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { type Spec, SpecError, loadSpec, specRoot } from "../src/spec/load.ts";
+import { traceLineJsonSchema } from "../src/program/trace-schema.ts";
 import { RECORD_SCHEMAS } from "../src/spec/schema.ts";
 import { type Coverage, coverageFaults, emitCoverageFile, readCoverage } from "./generate/coverage.ts";
 import { emitCodecFile } from "./generate/codec.ts";
@@ -32,6 +33,7 @@ export function generate(spec: Spec, coverage: Coverage): Map<string, string> {
   for (const [name, schema] of Object.entries(RECORD_SCHEMAS)) {
     files.set(`spec/schema/${name}.json`, `${JSON.stringify(z.toJSONSchema(schema), null, 2)}\n`);
   }
+  files.set("spec/schema/trace-line.json", `${JSON.stringify(traceLineJsonSchema(), null, 2)}\n`);
   return files;
 }
 

@@ -44,7 +44,7 @@ export interface InfoPoll {
 export interface InfoBuffer {
   readonly index: number;
   /** undefined: an empty slot. */
-  readonly addr: bigint | undefined;
+  readonly addr?: bigint | undefined;
   readonly length: number;
 }
 
@@ -77,7 +77,7 @@ export interface RingInfo {
   readonly polls: readonly InfoPoll[];
   readonly overflow: readonly InfoOverflow[];
   /** "disabled", or how it tracks; undefined on a kernel without busy polling. */
-  readonly napi: string | undefined;
+  readonly napi?: string | undefined;
 }
 
 type Draft = { -readonly [K in keyof RingInfo]: RingInfo[K] extends readonly (infer T)[] ? T[] : RingInfo[K] };

@@ -1,14 +1,19 @@
 #!/usr/bin/env node
 // The `ringspec` command: its subcommands, options and exit codes. What they do is in the files beside it.
 import process from "node:process";
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
+import { traceLineJsonSchema } from "../program/trace-schema.ts";
 import { programJsonSchema } from "../program/program.ts";
 import { RealKernelUnavailable } from "../real/linux-kernel.ts";
+import { check } from "./check.ts";
+import type { CheckOptions } from "./check.ts";
 import { diff, SAVE_DIRECTORY } from "./diff.ts";
 import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
-import { backendOption, oneOf, ringFlags, strictnessOption, wholeNumber } from "./option-values.ts";
+import { explain } from "./explain.ts";
+import type { ExplainOptions } from "./explain.ts";
+import { backendOption, oneOf, profileOption, ringFlags, strictnessOption, wholeNumber } from "./option-values.ts";
 import { KINDS, MAX_OPS } from "./programs.ts";
 import { replay, runProgram } from "./replay.ts";
 import type { ReplayOptions, RunOptions } from "./replay.ts";
@@ -64,14 +69,32 @@ function command(finish: (code: number) => void): Command {
     .option("--json", "print one JSON object")
     .action(async (path: string, options: ReplayOptions) => finish(await replay(path, options)));
 
+  sub("check <trace>", "Judges a recorded trace (JSON Lines, docs/reference/trace.md), from whatever tool it came; - is standard input.", [
+    "check .ringspec/7-legal-12.trace.jsonl", "check other.jsonl --profile 6.12 --json", "check - < trace.jsonl",
+  ])
+    .addOption(profileOption())
+    .addOption(strictnessOption("auto, spec (whatever the rules allow) or profile (a verified kernel's exact orders too); auto is spec, for a file does not say on what file system it was recorded"))
+    .option("--json", "print one JSON object")
+    .action(async (path: string, options: CheckOptions) => finish(await check(path, options)));
+
+  sub("explain <file>", "Shows a trace, or a counterexample that diff saved, as a timeline: requests, queues, and the rules at each step.", [
+    "explain .ringspec/7-legal-12.json", "explain trace.jsonl --html trace.html",
+  ])
+    .addOption(profileOption())
+    .addOption(strictnessOption("auto, spec or profile; auto is what the counterexample was judged by, and spec for a trace"))
+    .option("--html <file>", "write the timeline there as one page that needs no network, in the place of printing it")
+    .option("--json", "print the timeline as one JSON object")
+    .action(async (path: string, options: ExplainOptions) => finish(await explain(path, options)));
+
   sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
     .option("--json", "print one JSON object")
     .action((term: string | undefined, options: SpecOptions) => finish(spec(term, options)));
 
-  sub("schema", "Prints the JSON Schema of programs.", ["schema > program.schema.json"])
-    .action(() => {
-      process.stdout.write(`${JSON.stringify(programJsonSchema(), undefined, 2)}\n`);
+  sub("schema", "Prints the JSON Schema of programs, or of the lines of a trace.", ["schema > program.schema.json", "schema trace > trace-line.schema.json"])
+    .addArgument(new Argument("[what]", "program or trace").default("program").argParser(oneOf(["program", "trace"], "schema trace")))
+    .action((what: "program" | "trace") => {
+      process.stdout.write(`${JSON.stringify(what === "trace" ? traceLineJsonSchema() : programJsonSchema(), undefined, 2)}\n`);
       finish(EXIT.agree);
     });
   return program;
@@ -102,5 +125,11 @@ function fail(message: string, code: number): number {
   process.stderr.write(`ringspec: ${message}\n`);
   return code;
 }
+
+// Whoever reads has seen enough, such as `head`: that is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 process.exitCode = await main();

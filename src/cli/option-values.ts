@@ -3,6 +3,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { RING_FLAGS } from "../program/program.ts";
 import type { RingFlags } from "./programs.ts";
+import { PROFILE_DEFAULT, PROFILE_NAMES } from "./trace-file.ts";
 
 /** A whole number within bounds. */
 export function wholeNumber(bounds: { readonly min: number; readonly max: number; readonly example: string }): (text: string) => number {
@@ -41,7 +42,13 @@ export const backendOption = (): Option =>
     .default("auto")
     .argParser(oneOf(BACKENDS, "--backend model"));
 
-export const strictnessOption = (): Option =>
-  new Option("--strictness <which>", "auto, spec (whatever the rules allow) or profile (a verified kernel's exact orders too); auto takes profile on a verified kernel")
+export const strictnessOption = (
+  help = "auto, spec (whatever the rules allow) or profile (a verified kernel's exact orders too); auto takes profile on a verified kernel",
+): Option =>
+  new Option("--strictness <which>", help)
     .default("auto")
     .argParser(oneOf(STRICTNESSES, "--strictness spec"));
+
+export const profileOption = (): Option =>
+  new Option("--profile <release>", `the kernel to judge as: ${PROFILE_NAMES.join(", ")}; the one that the trace names where left out, else ${PROFILE_DEFAULT}`)
+    .argParser(oneOf(PROFILE_NAMES, `--profile ${PROFILE_DEFAULT}`));

@@ -85,6 +85,7 @@ export function explainCounterexample(found: Counterexample, savedAs: string | u
     `  program  ${program.ops.length} operations${shrunk}`,
     ...programLines(program).map((line) => `    ${line}`),
     savedAs === undefined ? "  not saved" : `  replay   ringspec replay ${savedAs}`,
+    ...(savedAs === undefined || outcome.trace === undefined ? [] : [`  look     ringspec explain ${savedAs}`]),
   ].join("\n");
 }
 

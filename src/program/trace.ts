@@ -1,5 +1,6 @@
 // A trace: everything that an application did with a ring and saw of it, in order. Each event carries
-// the clock before and after. This is all that the oracle judges, wherever it came from.
+// the clock before and after. This is all that the oracle judges, wherever it came from. As a file it is
+// JSON Lines: docs/reference/trace.md.
 import type { RingInfo } from "../fdinfo.ts";
 import type { IoUringParams, SetupParams } from "../kernel.ts";
 
@@ -69,14 +70,14 @@ export interface SystemEvent extends Timed {
   /** What read and pread read. */
   readonly bytes?: Uint8Array;
 }
-/** io_uring_enter. `result` undefined: it never returned (the process was killed in it). */
+/** io_uring_enter. No `result`: it never returned (the process was killed in it), and nothing follows. */
 export interface EnterEvent extends Timed {
   readonly event: "enter";
   readonly toSubmit: number;
   readonly minComplete: number;
   readonly flags: number;
   readonly arg?: { readonly addr: bigint; readonly size: number };
-  readonly result: number | undefined;
+  readonly result?: number | undefined;
   /** The wait was bounded by a watchdog, not by the program: running into it means that something inevitable did not come. */
   readonly watchdog?: boolean;
 }
@@ -87,10 +88,10 @@ export interface RegisterEvent extends Timed {
   readonly nrArgs: number;
   readonly result: number;
 }
-/** The application read what procfs shows of the ring. `info` undefined: somebody held its lock, and nothing was shown. */
+/** The application read what procfs shows of the ring. No `info`: somebody held its lock, and nothing was shown. */
 export interface FdinfoEvent extends Timed {
   readonly event: "fdinfo";
-  readonly info: RingInfo | undefined;
+  readonly info?: RingInfo | undefined;
 }
 /**
  * The application loaded the ring: first cq.tail (acquire), then the CQEs that are new by it, then the
@@ -116,6 +117,8 @@ export type TraceEvent =
 /** What came of running one program. */
 export interface Trace {
   readonly version: 1;
+  /** Release of the kernel that it was recorded on, such as "6.18.44"; nobody needs it to judge the trace. */
+  readonly kernel?: string;
   readonly events: readonly TraceEvent[];
 }
 
@@ -132,7 +135,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteO
 
 /** One event a line; 64-bit numbers as {"$n": "123"}, bytes as {"$b": "hex"}. */
 export function formatTrace(trace: Trace): string {
-  const head = JSON.stringify({ trace: "ringspec", version: trace.version });
+  const head = JSON.stringify({ trace: "ringspec", version: trace.version, ...(trace.kernel === undefined ? {} : { kernel: trace.kernel }) });
   const line = (event: TraceEvent): string =>
     JSON.stringify(event, (_key, value: unknown) => {
       if (typeof value === "bigint") return { $n: value.toString() };
@@ -142,16 +145,4 @@ export function formatTrace(trace: Trace): string {
   return `${[head, ...trace.events.map(line)].join("\n")}\n`;
 }
 
-/** What formatTrace printed, read back. Throws where it is something else; the events themselves are taken at their word. */
-export function parseTrace(text: string): Trace {
-  const revive = (_key: string, value: unknown): unknown => {
-    if (typeof value !== "object" || value === null) return value;
-    if ("$n" in value && typeof value.$n === "string") return BigInt(value.$n);
-    if ("$b" in value && typeof value.$b === "string") return new Uint8Array(Buffer.from(value.$b, "hex"));
-    return value;
-  };
-  const [head = "", ...lines] = text.trimEnd().split("\n");
-  const { trace, version } = JSON.parse(head) as { trace?: unknown; version?: unknown };
-  if (trace !== "ringspec" || version !== 1) throw new Error(`expected a trace, whose first line is {"trace":"ringspec","version":1}, got ${head.slice(0, 60)}`);
-  return { version, events: lines.map((line) => JSON.parse(line, revive) as TraceEvent) };
-}
+export { parseTrace } from "./trace-reader.ts";

@@ -16,9 +16,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   real: ["spec", "port"],
   program: ["spec", "port", "ring", "model"],
   oracle: ["spec", "port", "ring", "model", "program"],
+  explain: ["spec", "port", "program", "oracle"],
   open: ["spec", "port", "ring", "model", "real"],
-  cli: ["spec", "port", "ring", "model", "real", "program", "oracle", "open"],
-  index: ["spec", "port", "ring", "model", "real", "program", "oracle", "open"],
+  cli: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "open"],
+  index: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "open"],
 };
 /** Codecs fill structures of the port, so the spec may know their types, and only those. */
 const MAY_IMPORT_TYPES: Record<string, readonly string[]> = { spec: ["port"] };
@@ -30,7 +31,7 @@ const FORBIDDEN: readonly { readonly parts: readonly string[]; readonly word: Re
   { parts: ["model"], word: /\bDate\b|\bperformance\b|\bsetTimeout\b|\bsetInterval\b/, why: "the model's clock is virtual" },
   { parts: ["model"], word: /\bMath\s*\.\s*random\b|\bcrypto\b/, why: "every freedom of the model is a choice of its scheduler" },
   { parts: ["model"], word: /\bprocess\b|\bglobalThis\b/, why: "the model runs anywhere" },
-  { parts: ["spec", "port", "ring", "model", "real", "program", "oracle", "open", "index"], word: /\bconsole\b|\bprocess\s*\.\s*(exit\b|exitCode|stdout|stderr)/, why: "only cli prints and exits" },
+  { parts: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "open", "index"], word: /\bconsole\b|\bprocess\s*\.\s*(exit\b|exitCode|stdout|stderr)/, why: "only cli prints and exits" },
 ];
 
 interface SourceFile {

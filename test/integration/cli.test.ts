@@ -47,12 +47,12 @@ function save(name: string, content: unknown): string {
 }
 
 describe("help", () => {
-  test.each([[[]], [["doctor"]], [["diff"]], [["run"]], [["replay"]], [["schema"]]])("%j --help shows examples and exit codes", (args) => {
+  test.each([[[]], [["doctor"]], [["diff"]], [["run"]], [["replay"]], [["check"]], [["explain"]], [["schema"]]])("%j --help shows examples and exit codes", (args) => {
     const { status, stdout } = ringspec([...args, "--help"]);
     expect(status).toBe(0);
     expect(stdout).toContain("Usage: ringspec");
     expect(stdout).toContain("Examples:");
-    expect(stdout).toMatch(/0 +the kernel and the model agree[\s\S]*3 +the real kernel was required/);
+    expect(stdout).toMatch(/0 +the kernel and the model agree[\s\S]*3 +the real kernel was required[\s\S]*4 +check: the trace could not be judged/);
   });
 });
 
