@@ -35,8 +35,8 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {17, 0, 1, 1, false},  // IORING_REGISTER_IOWQ_AFF
     {18, 0, 0, 0, false},  // IORING_UNREGISTER_IOWQ_AFF
     {19, 8, 0, 1, false},  // IORING_REGISTER_IOWQ_MAX_WORKERS
-    {20, 0, 16, 1, false},  // IORING_REGISTER_RING_FDS
-    {21, 0, 16, 1, false},  // IORING_UNREGISTER_RING_FDS
+    {20, 0, 16, 1, true},  // IORING_REGISTER_RING_FDS
+    {21, 0, 16, 1, true},  // IORING_UNREGISTER_RING_FDS
     {22, 40, 0, 1, false},  // IORING_REGISTER_PBUF_RING
     {23, 40, 0, 1, false},  // IORING_UNREGISTER_PBUF_RING
     {24, 64, 0, 1, true},  // IORING_REGISTER_SYNC_CANCEL

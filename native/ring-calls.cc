@@ -28,17 +28,37 @@ bool ReadEnter(const Call& call, uint32_t* to_submit, uint32_t* min_complete, ui
          call.args.U32(3, "flags", flags);
 }
 
+/**
+ * What the call names: the ring's descriptor, or the index that is argument `at`, where one is given. An index
+ * must be asked for by a flag, and hold this ring or nothing. False with an exception pending.
+ */
+bool ReadNumber(const Call& call, Ring* ring, size_t at, bool by_index, const char* flag, bool* given, int* number) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(call.args.env(), call.values[at], &type);
+  *given = type != napi_null;
+  auto word = static_cast<uint32_t>(ring->fd());
+  if (*given && !call.args.U32(at, "index", &word)) return false;
+  if (*given && !by_index) {
+    return call.args.ThrowRange("an index is given, and " + std::string(flag) + " is not; set it, or leave the index out");
+  }
+  *number = static_cast<int>(word);
+  return true;
+}
+
 /** The hot path: enter(ring, toSubmit, minComplete, flags). */
 napi_value Enter(napi_env env, napi_callback_info info) {
   Call call(env, info, "enter", 4);
   Ring* ring = call.FindRing();
   uint32_t to_submit, min_complete, flags;
   if (ring == nullptr || !ReadEnter(call, &to_submit, &min_complete, &flags)) return nullptr;
+  bool by_index = (flags & IORING_ENTER_REGISTERED_RING) != 0;
+  // The descriptor itself is taken for an index then.
+  if (by_index && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(ring->fd()))) return nullptr;
   if (!ring->MayWait(min_complete, flags, 0, 0)) return ThrowUnbounded(call.args);
-  return Int(env, ring->Enter(to_submit, min_complete, flags, 0, 0));
+  return Int(env, ring->Enter(ring->fd(), to_submit, min_complete, flags, 0, 0));
 }
 
-/** enterArg(ring, toSubmit, minComplete, flags, address, size). */
+/** enterArg(ring, toSubmit, minComplete, flags, address, size, index): index is null where the descriptor is meant. */
 napi_value EnterArg(napi_env env, napi_callback_info info) {
   Call call(env, info, "enterArg");
   Ring* ring = call.FindRing();
@@ -48,6 +68,10 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
       !call.args.Address(4, "arg.addr", &address) || !call.args.U32(5, "arg.size", &size)) {
     return nullptr;
   }
+  bool by_index = (flags & IORING_ENTER_REGISTERED_RING) != 0, given;
+  int number;
+  if (!ReadNumber(call, ring, 6, by_index, "IORING_ENTER_REGISTERED_RING in flags", &given, &number)) return nullptr;
+  if (by_index && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(number))) return nullptr;
   // With EXT_ARG_REG it is an offset into a registered region, which the kernel checks.
   bool offset = (flags & kEnterExtArgReg) != 0;
   if (!offset && address != 0 && !ring->session()->arena.Contains(address, size)) {
@@ -56,7 +80,7 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (!ring->MayWait(min_complete, flags, address, size)) return ThrowUnbounded(call.args);
-  return Int(env, ring->Enter(to_submit, min_complete, flags, address, size));
+  return Int(env, ring->Enter(number, to_submit, min_complete, flags, address, size));
 }
 
 const RegisterRule* FindRule(uint32_t opcode) {
@@ -109,6 +133,38 @@ bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool 
                               ", which is not all memory of this kernel; use kernel.memory.alloc()");
 }
 
+/** The entries of IORING_REGISTER_RING_FDS or its opposite, copied: what was checked is what the kernel gets. */
+struct SlotEntries {
+  /** 0: they can't be read, or there are too many; the kernel says so. */
+  uint32_t count = 0;
+  io_uring_rsrc_update at[RegisteredRings::kSlots];
+};
+
+/** Reads and checks them, from memory that is this kernel's: false with an exception pending. */
+bool ReadSlots(const Call& call, Ring* ring, uint32_t opcode, uint64_t arg, uint32_t nr_args, bool elsewhere, SlotEntries* entries) {
+  uint64_t fault = Arena::FaultPage();
+  if (arg == 0 || (arg >= fault && arg < fault + Arena::PageBytes()) || nr_args > RegisteredRings::kSlots) return true;
+  entries->count = nr_args;
+  std::memcpy(entries->at, reinterpret_cast<const void*>(arg), nr_args * sizeof *entries->at);
+  const RegisteredRings& registered = call.state->registered;
+  if (opcode == IORING_REGISTER_RING_FDS) return registered.MayRegister(call.args, ring, entries->at, nr_args);
+  return elsewhere || registered.MayUnregister(call.args, ring, entries->at, nr_args);
+}
+
+/** After the call: what the kernel wrote goes back, and this thread's slots are noted. */
+void NoteSlots(const Call& call, Ring* ring, uint32_t opcode, uint64_t arg, bool elsewhere, const SlotEntries& entries, int result) {
+  if (result <= 0 || entries.count == 0) return;
+  auto done = static_cast<uint32_t>(result);
+  std::memcpy(reinterpret_cast<void*>(arg), entries.at, done * sizeof *entries.at);
+  if (elsewhere) return;
+  RegisteredRings& registered = call.state->registered;
+  if (opcode == IORING_REGISTER_RING_FDS) {
+    registered.Registered(ring, entries.at, done);
+  } else {
+    registered.Unregistered(entries.at, done);
+  }
+}
+
 napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, bool elsewhere) {
   Call call(env, info, name);
   Ring* ring = call.FindRing();
@@ -128,18 +184,30 @@ napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, b
     return nullptr;
   }
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
+  bool by_index = plain != opcode, given;
+  int number;
+  if (!ReadNumber(call, ring, 4, by_index, "IORING_REGISTER_USE_REGISTERED_RING in opcode", &given, &number)) return nullptr;
+  // Another thread has a table of its own, which is empty.
+  if (by_index && !elsewhere && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(number))) return nullptr;
   if (!CheckRegisterArg(call, ring, plain, type == napi_number, arg, nr_args)) return nullptr;
+  // -1 has a meaning of its own to the kernel, which a ring whose descriptor is closed does not have.
+  if (number < 0 && !given) return Int(env, -EBADF);
+  SlotEntries entries;
+  bool slots = plain == IORING_REGISTER_RING_FDS || plain == IORING_UNREGISTER_RING_FDS;
+  if (slots && !ReadSlots(call, ring, plain, arg, nr_args, elsewhere, &entries)) return nullptr;
+  uint64_t address = entries.count == 0 ? arg : reinterpret_cast<uint64_t>(entries.at);
   int result = 0;
-  auto act = [&] { result = ring->Register(opcode, arg, nr_args); };
+  auto act = [&] { result = ring->Register(number, opcode, address, nr_args); };
   if (elsewhere) {
     std::thread(act).join();
   } else {
     act();
   }
+  if (slots) NoteSlots(call, ring, plain, arg, elsewhere, entries, result);
   return Int(env, result);
 }
 
-/** register(ring, opcode, arg, nrArgs): arg is null, an address (bigint) or a number. */
+/** register(ring, opcode, arg, nrArgs, index): arg is null, an address (bigint) or a number; index is null or a number. */
 napi_value Register(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "register", false); }
 napi_value RegisterElsewhere(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "registerElsewhere", true); }
 
@@ -150,7 +218,7 @@ napi_value SubmitElsewhere(napi_env env, napi_callback_info info) {
   uint32_t to_submit;
   if (ring == nullptr || !call.args.U32(1, "toSubmit", &to_submit)) return nullptr;
   int result = 0;
-  std::thread([&] { result = ring->Enter(to_submit, 0, 0, 0, 0); }).join();
+  std::thread([&] { result = ring->Enter(ring->fd(), to_submit, 0, 0, 0, 0); }).join();
   return Int(env, result);
 }
 

@@ -93,15 +93,13 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
   return value.ts != 0 || min_wait_usec != 0;
 }
 
-int Ring::Register(uint32_t opcode, uint64_t arg, uint32_t nr_args) {
-  // -1 has a meaning of its own to the kernel.
-  if (fd_ < 0) return -EBADF;
+int Ring::Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args) {
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
   bool about_eventfd = plain == IORING_REGISTER_EVENTFD || plain == IORING_REGISTER_EVENTFD_ASYNC ||
                        plain == IORING_UNREGISTER_EVENTFD;
   // A ring has one eventfd: the program's call must find the ring as if ready() had never used it.
   if (about_eventfd && wake_ != nullptr) wake_->GiveUpEventfd();
-  return SysRegister(fd_, opcode, arg, nr_args);
+  return SysRegister(number, opcode, arg, nr_args);
 }
 
 int Ring::CloseDescriptor() {
@@ -121,7 +119,10 @@ bool Ring::ComeToRest() {
   cancel.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
   // Bounds the wait for requests that no cancel can interrupt.
   cancel.timeout.tv_nsec = 100'000'000;
-  int result = SysRegister(fd_, IORING_REGISTER_SYNC_CANCEL, reinterpret_cast<uint64_t>(&cancel), 1);
+  // A ring whose descriptor is closed may still have an index.
+  int slot = fd_ >= 0 ? -1 : session_->state->registered.SlotOf(this);
+  uint32_t by_index = slot >= 0 ? kRegisterUseRegisteredRing : 0;
+  int result = SysRegister(slot >= 0 ? slot : fd_, IORING_REGISTER_SYNC_CANCEL | by_index, reinterpret_cast<uint64_t>(&cancel), 1);
   if (result < 0 && result != -ENOENT) return false;
   // A polling thread may still take what is queued.
   if ((params_.flags & IORING_SETUP_SQPOLL) == 0) return true;
@@ -139,7 +140,8 @@ void Ring::Close(bool detach) {
     if (detach) mapping->Detach();
     mapping->Release(true);
   }
-  // The mappings keep a ring alive as its descriptor does, so both must go.
+  // Slots and mappings keep a ring alive as its descriptor does, so all must go.
+  session_->state->registered.Release(this);
   if (fd_ >= 0) close(fd_);
   session_->state->rings.Remove(handle_);
   delete this;

@@ -21,11 +21,12 @@ class Ring {
 
   /** Is a wait that this call would make bounded, as the session demands? */
   bool MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) const;
-  int Enter(uint32_t to_submit, uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) {
+  /** `number` is the ring's descriptor, or an index in its place. */
+  int Enter(int number, uint32_t to_submit, uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) {
     used_ = used_ || to_submit != 0;
-    return SysEnter(fd_, to_submit, min_complete, flags, arg, size);
+    return SysEnter(number, to_submit, min_complete, flags, arg, size);
   }
-  int Register(uint32_t opcode, uint64_t arg, uint32_t nr_args);
+  int Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args);
 
   /** Closes the descriptor alone; the mappings keep the ring and its requests. 0 or -errno. */
   int CloseDescriptor();

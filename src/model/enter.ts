@@ -1,7 +1,7 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  CLOCK_MONOTONIC, EBADF, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
 import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
@@ -12,6 +12,7 @@ import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { registerOn } from "./register.ts";
+import { fileOfIndex } from "./registered-ring.ts";
 import { hasPollThread, wakePollThread } from "./sqpoll.ts";
 import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
@@ -26,6 +27,8 @@ export interface EnterCall {
   readonly minComplete: number;
   readonly flags: number;
   readonly arg: EnterArg | undefined;
+  /** With IORING_ENTER_REGISTERED_RING: the number in the descriptor's place; left out: the descriptor's own. */
+  readonly index?: number | undefined;
 }
 
 /** io_uring_enter: its result or -errno. Throws WouldBlockForever where nothing can end the wait. */
@@ -56,8 +59,11 @@ function enterRing(m: Machine, call: EnterCall): number {
   const { toSubmit, flags } = call;
   // [enter.unknown-flag]
   if ((flags & ~KNOWN) !== 0) return -EINVAL;
-  // [enter.registered-index] the number is an index then, and this part of the model has none registered
-  if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) return m.ringFd >= REGISTERED_MAX ? -EINVAL : -EBADF;
+  // [enter.registered-index] the number is an index then
+  if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) {
+    const file = fileOfIndex(m.world, call.index ?? m.ringFd >>> 0);
+    if (file < 0) return file;
+  }
   // [enter.sq-flags-ignored] [enter.reg-without-ext] [setup.disabled-enter]
   if (m.ring.disabled) return -EBADFD;
   // [setup.single-issuer-owner]
@@ -96,8 +102,6 @@ function leftToThread(m: Machine, { toSubmit, flags }: EnterCall): number {
   return toSubmit | 0;
 }
 
-/** Ring descriptors that a thread may register. */
-const REGISTERED_MAX = 16;
 const SIGSET_BYTES = 8;
 
 interface WaitArg {
@@ -237,10 +241,10 @@ function deadline(m: Machine, { timeNs }: WaitArg, flags: number): WaitDeadline 
 }
 
 /** io_uring_register: its result or -errno. */
-export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number): number {
+export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
   m.inCall = !hasPollThread(m);
   try {
-    const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs);
+    const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs, index);
     leaveCall(m);
     return result;
   } finally {

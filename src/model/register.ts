@@ -2,7 +2,8 @@
 import {
   EACCES, EBADFD, EEXIST, EFAULT, EINVAL, IORING_REGISTER_BUFFERS, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
   IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_RESTRICTIONS,
-  IORING_REGISTER_SYNC_CANCEL, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY, IO_URING_OP_SUPPORTED,
+  IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
+  IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
 } from "../spec/constants.gen.ts";
 import { CLOCK_REGISTER, PROBE, PROBE_OP } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
@@ -12,9 +13,12 @@ import { registerEventfd, unregisterEventfd } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
 import { knowsRegister } from "./profile.ts";
+import { fileOfIndex, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
 import { registerRestrictions } from "./restriction.ts";
 import { wakePollThread } from "./sqpoll.ts";
 
+/** The number that stands for no ring at all. */
+const NO_RING = 0xffff_ffff;
 const PROBE_MAX = 256;
 const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
@@ -25,9 +29,20 @@ interface Arg {
 }
 
 /** __io_uring_register: its result or -errno. */
-export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: number): number {
+export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: number, index?: number): number {
+  const plain = (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0;
   // [register.unknown-opcode]
-  if (!knowsRegister(m.profile, opcode)) return -EINVAL;
+  if (!knowsRegister(m.profile, plain)) return -EINVAL;
+  if (plain !== opcode) {
+    // [register.by-index]
+    const number = index ?? m.ringFd >>> 0;
+    const file = number === NO_RING ? -EINVAL : fileOfIndex(m.world, number);
+    if (file < 0) return file;
+  }
+  return registerPlain(m, plain, addr, nrArgs);
+}
+
+function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number): number {
   // [setup.single-issuer-owner]
   if (m.ring.ownedElsewhere) return -EEXIST;
   // [restriction.register-op]
@@ -61,6 +76,10 @@ export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: num
       return addr !== 0n ? -EINVAL : dropPersonality(m, nrArgs);
     case IORING_REGISTER_CLOCK:
       return addr === 0n || nrArgs !== 0 ? -EINVAL : chooseClock(m, addr);
+    case IORING_REGISTER_RING_FDS:
+      return registerRingFds(m, addr, nrArgs);
+    case IORING_UNREGISTER_RING_FDS:
+      return unregisterRingFds(m, addr, nrArgs);
     default:
       throw new Unmodelled(`io_uring_register opcode ${opcode}`);
   }

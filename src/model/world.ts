@@ -40,6 +40,8 @@ export class World {
   /** Numbers that turned out to be those of such files: the application was not told of them. */
   readonly guessed = new Set<number>();
   readonly waiters = new Map<number, readonly Waiter[]>();
+  /** The open files of the rings that the thread registered, by their index. */
+  readonly registeredRings = new Map<number, number>();
   private nextId = 1;
 
   constructor() {
@@ -55,6 +57,7 @@ export class World {
       unbound: [...this.unbound],
       guessed: new Set(this.guessed),
       waiters: new Map(this.waiters),
+      registeredRings: new Map(this.registeredRings),
       nextId: this.nextId,
     };
     for (const [id, inode] of this.inodes) fields.inodes.set(id, cloneInode(inode));
@@ -63,7 +66,7 @@ export class World {
   }
 
   key(): string {
-    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|${[...this.guessed].join()}|`;
+    let text = `${this.nextId}|${[...this.fds].join(";")}|${this.unbound.join()}|${[...this.guessed].join()}|${[...this.registeredRings].join(";")}|`;
     for (const f of this.files.values()) text += `${f.id}:${f.inode}:${f.pos}:${f.refs};`;
     for (const i of this.inodes.values()) {
       if (i.kind === "file") text += `f${i.id}:${digest(i.data)};`;

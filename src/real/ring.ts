@@ -54,21 +54,21 @@ export class RealRing implements Ring {
     return this.#closed;
   }
 
-  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
-    if (arg === undefined) return this.#addon.enter(this.#handle, toSubmit, minComplete, flags);
-    return this.#addon.enterArg(this.#handle, toSubmit, minComplete, flags, arg.addr, arg.size);
+  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg, index?: number): number {
+    if (arg === undefined && index === undefined) return this.#addon.enter(this.#handle, toSubmit, minComplete, flags);
+    return this.#addon.enterArg(this.#handle, toSubmit, minComplete, flags, arg?.addr ?? 0n, arg?.size ?? 0, index ?? null);
   }
 
-  register(opcode: number, arg: bigint | number | null, nrArgs: number): number {
-    return this.#addon.register(this.#handle, opcode, arg, nrArgs);
+  register(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
+    return this.#addon.register(this.#handle, opcode, arg, nrArgs, index ?? null);
   }
 
   submitElsewhere(toSubmit: number): number {
     return this.#addon.submitElsewhere(this.#handle, toSubmit);
   }
 
-  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number {
-    return this.#addon.registerElsewhere(this.#handle, opcode, arg, nrArgs);
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
+    return this.#addon.registerElsewhere(this.#handle, opcode, arg, nrArgs, index ?? null);
   }
 
   closeDescriptor(): number {
