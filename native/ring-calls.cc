@@ -1,12 +1,11 @@
 // The native calls about a ring. Every argument is checked here; refusals of the kernel go back as
 // -errno, misuse as an exception.
-#include <sys/uio.h>
-
 #include <cstring>
 #include <string>
 #include <thread>
 
 #include "native-function.h"
+#include "register-args.h"
 #include "ring.h"
 #include "wake.h"
 
@@ -81,56 +80,6 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
   }
   if (!ring->MayWait(min_complete, flags, address, size)) return ThrowUnbounded(call.args);
   return Int(env, ring->Enter(number, to_submit, min_complete, flags, address, size));
-}
-
-const RegisterRule* FindRule(uint32_t opcode) {
-  for (const RegisterRule& rule : kRegisterRules) {
-    if (rule.opcode == opcode) return &rule;
-  }
-  return nullptr;
-}
-
-/** Does every buffer that the kernel would pin lie in this kernel's memory? Else an exception is pending. */
-bool CheckBuffers(const Call& call, const Ring* ring, uint64_t arg, uint32_t nr_args) {
-  constexpr uint64_t kBufferBytesMax = 1u << 30;
-  uint64_t fault = Arena::FaultPage();
-  for (uint32_t i = 0; i < nr_args; i++) {
-    uint64_t at = arg + i * sizeof(iovec);
-    // Where the list itself faults the kernel stops.
-    if (at + sizeof(iovec) > fault && at < fault + Arena::PageBytes()) return true;
-    iovec named;
-    std::memcpy(&named, reinterpret_cast<const void*>(at), sizeof named);
-    auto address = reinterpret_cast<uint64_t>(named.iov_base);
-    // An empty slot, and lengths that the kernel refuses before it looks at the memory.
-    if (address == 0 || named.iov_len == 0 || named.iov_len > kBufferBytesMax) continue;
-    if (ring->session()->arena.Contains(address, named.iov_len)) continue;
-    return call.args.ThrowRange("buffer " + std::to_string(i) + " has " + std::to_string(named.iov_len) + " bytes at address " +
-                                std::to_string(address) + ", which are not all memory of this kernel; use kernel.memory.alloc()");
-  }
-  return true;
-}
-
-/** Is the argument what the opcode takes? Else an exception is pending. */
-bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args) {
-  const std::string name = "opcode " + std::to_string(opcode);
-  const RegisterRule* rule = FindRule(opcode);
-  if (rule == nullptr) {
-    // The kernel refuses an opcode that it doesn't know, and faults on one that is newer than our table.
-    if (arg == 0) return true;
-    return call.args.ThrowRange(name + " is not in the specification, so nobody knows how much memory it touches; pass null");
-  }
-  if (!rule->allowed) {
-    return call.args.ThrowRange(name + " is not offered: it would change memory or descriptors that this port holds");
-  }
-  if (arg == 0 || rule->kind == 2) return true;
-  if (rule->kind == 0) return call.args.ThrowRange(name + " takes no argument; pass null");
-  if (number) return call.args.ThrowType(name + " takes an address; pass Region.addr, a bigint");
-  uint64_t size = rule->fixed_bytes + static_cast<uint64_t>(rule->bytes_per_arg) * nr_args;
-  if (ring->session()->arena.Contains(arg, size)) {
-    return opcode != IORING_REGISTER_BUFFERS || CheckBuffers(call, ring, arg, nr_args);
-  }
-  return call.args.ThrowRange(name + " touches " + std::to_string(size) + " bytes at address " + std::to_string(arg) +
-                              ", which is not all memory of this kernel; use kernel.memory.alloc()");
 }
 
 /** The entries of IORING_REGISTER_RING_FDS or its opposite, copied: what was checked is what the kernel gets. */

@@ -12,7 +12,7 @@ import { formatInfo, readInfo } from "./fdinfo.ts";
 import { Machine, RingState } from "./machine.ts";
 import { Memory, segment } from "./memory.ts";
 import { PROFILE_6_18 } from "./profile.ts";
-import { checkIndex, releaseSlots, withEmptyTable } from "./registered-ring.ts";
+import { checkIndex, NO_RING, releaseSlots, withEmptyTable } from "./registered-ring.ts";
 import { checkSetup, filledParams, newRing } from "./setup.ts";
 import { advance, nextTimer, Simulation } from "./simulate.ts";
 import { hasPollThread, isInBatch, pollThreadSince } from "./sqpoll.ts";
@@ -155,7 +155,7 @@ class ModelRing implements Ring {
     const single = (ring.flags & IORING_SETUP_SINGLE_ISSUER) !== 0;
     const byIndex = (opcode & IORING_REGISTER_USE_REGISTERED_RING) !== 0;
     // [register.ring-fds-per-thread] a thread that has done nothing with a ring yet has no table at all
-    if (byIndex) return -EINVAL;
+    if (byIndex && index !== NO_RING) return -EINVAL;
     if (!this.detached && single && !ring.disabled) return -EEXIST;
     const wasDisabled = ring.disabled;
     const result = withEmptyTable(this.shared.world, () => this.register(opcode, arg, nrArgs, index));

@@ -1,7 +1,8 @@
 // io_uring_register(2): what a ring is told beside its queues. Follows io_uring/register.c.
 import {
   EACCES, EBADFD, EEXIST, EFAULT, EINVAL, IORING_REGISTER_BUFFERS, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
-  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_RESTRICTIONS,
+  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
+  IORING_REGISTER_RESTRICTIONS,
   IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
   IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
 } from "../spec/constants.gen.ts";
@@ -13,12 +14,11 @@ import { registerEventfd, unregisterEventfd } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
 import { knowsRegister } from "./profile.ts";
-import { fileOfIndex, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
+import { query } from "./query.ts";
+import { fileOfIndex, NO_RING, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
 import { registerRestrictions } from "./restriction.ts";
 import { wakePollThread } from "./sqpoll.ts";
 
-/** The number that stands for no ring at all. */
-const NO_RING = 0xffff_ffff;
 const PROBE_MAX = 256;
 const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
@@ -36,7 +36,9 @@ export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: num
   if (plain !== opcode) {
     // [register.by-index]
     const number = index ?? m.ringFd >>> 0;
-    const file = number === NO_RING ? -EINVAL : fileOfIndex(m.world, number);
+    // [register.query-blind]
+    if (number === NO_RING) return plain === IORING_REGISTER_QUERY ? query(m, addr, nrArgs) : -EINVAL;
+    const file = fileOfIndex(m.world, number);
     if (file < 0) return file;
   }
   return registerPlain(m, plain, addr, nrArgs);
@@ -76,6 +78,8 @@ function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number)
       return addr !== 0n ? -EINVAL : dropPersonality(m, nrArgs);
     case IORING_REGISTER_CLOCK:
       return addr === 0n || nrArgs !== 0 ? -EINVAL : chooseClock(m, addr);
+    case IORING_REGISTER_QUERY:
+      return query(m, addr, nrArgs);
     case IORING_REGISTER_RING_FDS:
       return registerRingFds(m, addr, nrArgs);
     case IORING_UNREGISTER_RING_FDS:
@@ -103,15 +107,15 @@ function enableRings(m: Machine): number {
   return 0;
 }
 
-/** io_probe. [register.probe] [register.probe-zeroed] */
+/** io_probe. [register.probe] [register.probe-zeroed] [register.probe-clamped] */
 function probe(m: Machine, { addr, nrArgs }: Arg): number {
   if (addr === 0n || nrArgs > PROBE_MAX) return -EINVAL;
-  const size = PROBE.size + nrArgs * PROBE_OP.size;
+  const last = Math.max(...m.profile.opcodes);
+  const shown = Math.min(nrArgs, last + 1);
+  const size = PROBE.size + shown * PROBE_OP.size;
   const bytes = m.memory.read(addr, size);
   if (bytes === undefined) return -EFAULT;
   if (bytes.some((byte) => byte !== 0)) return -EINVAL;
-  const last = Math.max(...m.profile.opcodes);
-  const shown = Math.min(nrArgs, last + 1);
   const answer = new Uint8Array(size);
   answer[PROBE.last_op] = last;
   answer[PROBE.ops_len] = shown;

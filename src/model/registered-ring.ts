@@ -11,6 +11,8 @@ import type { World } from "./world.ts";
 
 const SLOTS = 16;
 const ANY = 0xffff_ffff;
+/** The number that stands for no ring at all. */
+export const NO_RING = ANY;
 const NO_WAKE = (): void => undefined;
 
 /** What a registered index of the thread leads to: an open file, or -errno. [enter.registered-index] [register.by-index] */

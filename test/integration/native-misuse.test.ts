@@ -208,6 +208,36 @@ test("addresses outside the arena and the fault page are refused, also those tha
   expect(addon.enterArg(ring, 0, 1, abi.IORING_ENTER_GETEVENTS | abi.IORING_ENTER_EXT_ARG, addon.faultAddress(), 24, null)).toBe(-abi.EFAULT);
 });
 
+test("a list of queries stays in the arena, and no answer may change it", (context) => {
+  if (!available) return context.skip();
+  const grown = addon.arenaGrow(kernel, 4096);
+  if (typeof grown === "number") throw new Error(`arenaGrow: ${grown}`);
+  const [buffer, start] = grown;
+  const end = start + BigInt(buffer.byteLength);
+  const write = (next: bigint, data: bigint, size: number, at = 0): void => {
+    const view = new DataView(buffer, at);
+    view.setBigUint64(0, next, true);
+    view.setBigUint64(8, data, true);
+    new Uint8Array(buffer, at + 16, 24).fill(0);
+    view.setUint32(20, size, true);
+  };
+  const query = (next: bigint, data: bigint, size: number): number => {
+    write(next, data, size);
+    return addon.register(ring, abi.IORING_REGISTER_QUERY, start, 0, null);
+  };
+  expect(query(0n, start + 64n, 48)).toBe(0);
+  for (const next of [8n, start - 8n, end - 39n, 2n ** 64n - 8n]) expect(() => query(next, start + 256n, 48), `${next}`).toThrow(/entry 1 at address/);
+  for (const data of [8n, start - 1n, end - 47n, 2n ** 64n - 8n]) expect(() => query(0n, data, 48), `${data}`).toThrow(/48 bytes for its answer/);
+  expect(() => query(0n, start + 64n, 2 ** 32 - 1)).toThrow(RangeError);
+  expect(() => query(0n, start + 39n, 48)).toThrow(/overlaps an entry/);
+  expect(() => query(start + 8n, start + 256n, 48)).toThrow(/overlaps another entry/);
+  write(0n, start + 39n, 1, 512);
+  expect(() => query(start + 512n, start + 256n, 48)).toThrow(/overlaps an entry/);
+  // Round and round, and into a page that faults.
+  expect(query(start, start + 256n, 48)).toBe(-abi.ERANGE);
+  expect(query(addon.faultAddress(), start + 256n, 48)).toBe(-abi.EFAULT);
+});
+
 test("an index names its own ring or nothing, and slots hold rings of their own kernel", (context) => {
   if (!available) return context.skip();
   const other = openBoth();
