@@ -48,6 +48,27 @@ struct QueryHeader {
 };
 static_assert(sizeof(QueryHeader) == 40);
 
+/** struct io_uring_mem_region_reg and struct io_uring_region_desc, which headers before 6.13 have not. */
+struct MemRegion {
+  uint64_t desc;
+  uint64_t flags;
+  uint64_t resv[2];
+};
+struct RegionDesc {
+  uint64_t user_addr;
+  uint64_t size;
+  uint32_t flags;
+  uint32_t id;
+  uint64_t mmap_offset;
+  uint64_t resv[4];
+};
+static_assert(sizeof(MemRegion) == 32 && sizeof(RegionDesc) == 64);
+
+bool Faults(uint64_t address) {
+  uint64_t fault = Arena::FaultPage();
+  return address >= fault && address < fault + Arena::PageBytes();
+}
+
 struct Span {
   uint64_t start;
   uint64_t length;
@@ -61,7 +82,6 @@ bool Overlap(const Span& one, const Span& other) {
 bool CheckQuery(const Call& call, const Ring* ring, uint64_t arg) {
   constexpr size_t kEntriesMax = 1000;
   const Arena& arena = ring->session()->arena;
-  uint64_t fault = Arena::FaultPage();
   std::vector<Span> headers, answers;
   for (uint64_t at = arg; at != 0 && headers.size() < kEntriesMax;) {
     const std::string entry = "entry " + std::to_string(headers.size());
@@ -69,7 +89,7 @@ bool CheckQuery(const Call& call, const Ring* ring, uint64_t arg) {
       return call.args.ThrowRange(entry + " at address " + std::to_string(at) + " is not memory of this kernel; use kernel.memory.alloc()");
     }
     // Where the list itself faults the kernel stops.
-    if (at >= fault && at < fault + Arena::PageBytes()) break;
+    if (Faults(at)) break;
     Span header{at, sizeof(QueryHeader)};
     bool again = false;
     for (const Span& other : headers) {
@@ -98,7 +118,36 @@ bool CheckQuery(const Call& call, const Ring* ring, uint64_t arg) {
   return true;
 }
 
+/** Is the memory that would be registered this kernel's? Else an exception is pending. */
+bool CheckRegion(const Call& call, const Ring* ring, uint64_t arg) {
+  const Arena& arena = ring->session()->arena;
+  MemRegion region;
+  if (Faults(arg)) return true;
+  std::memcpy(&region, reinterpret_cast<const void*>(arg), sizeof region);
+  if (!arena.Contains(region.desc, sizeof(RegionDesc))) {
+    return call.args.ThrowRange("the region's description at address " + std::to_string(region.desc) +
+                                " is not memory of this kernel; use kernel.memory.alloc()");
+  }
+  if (Faults(region.desc)) return true;
+  RegionDesc desc;
+  std::memcpy(&desc, reinterpret_cast<const void*>(region.desc), sizeof desc);
+  // What the kernel refuses before it looks at the memory, and memory of the kernel's own.
+  bool aligned = (desc.user_addr | desc.size) % Arena::PageBytes() == 0;
+  if (desc.user_addr == 0 || desc.size == 0 || !aligned || desc.size >> 32 != 0) return true;
+  if (arena.Contains(desc.user_addr, desc.size)) return true;
+  return call.args.ThrowRange("the region has " + std::to_string(desc.size) + " bytes at address " + std::to_string(desc.user_addr) +
+                              ", which are not all memory of this kernel; use kernel.memory.alloc()");
+}
+
 }  // namespace
+
+WaitRegion ReadWaitRegion(uint64_t arg) {
+  MemRegion region;
+  RegionDesc desc;
+  std::memcpy(&region, reinterpret_cast<const void*>(arg), sizeof region);
+  std::memcpy(&desc, reinterpret_cast<const void*>(region.desc), sizeof desc);
+  return region.flags == 0 ? WaitRegion{} : WaitRegion{desc.user_addr, desc.size};
+}
 
 bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args) {
   const std::string name = "opcode " + std::to_string(opcode);
@@ -117,6 +166,7 @@ bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool 
   uint64_t size = rule->fixed_bytes + static_cast<uint64_t>(rule->bytes_per_arg) * nr_args;
   if (ring->session()->arena.Contains(arg, size)) {
     if (opcode == IORING_REGISTER_BUFFERS) return CheckBuffers(call, ring, arg, nr_args);
+    if (opcode == kRegisterMemRegion) return CheckRegion(call, ring, arg);
     return opcode != kRegisterQuery || CheckQuery(call, ring, arg);
   }
   return call.args.ThrowRange(name + " touches " + std::to_string(size) + " bytes at address " + std::to_string(arg) +

@@ -11,4 +11,7 @@ namespace ringspec {
 /** Is the argument what the opcode takes? Else an exception is pending. */
 bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args);
 
+/** The region that waits may name from now on, once the kernel took what CheckRegisterArg passed. */
+WaitRegion ReadWaitRegion(uint64_t arg);
+
 }  // namespace ringspec

@@ -152,6 +152,7 @@ napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, b
   } else {
     act();
   }
+  if (plain == kRegisterMemRegion && result == 0) ring->NoteWaitRegion(ReadWaitRegion(arg));
   if (slots) NoteSlots(call, ring, plain, arg, elsewhere, entries, result);
   return Int(env, result);
 }

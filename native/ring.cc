@@ -80,9 +80,9 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
   if ((flags & IORING_ENTER_SQ_WAIT) != 0 && (flags & IORING_ENTER_SQ_WAKEUP) == 0) return false;
   if ((flags & IORING_ENTER_GETEVENTS) == 0 || min_complete == 0) return true;
   if ((flags & IORING_ENTER_EXT_ARG) == 0) return false;
+  if ((flags & kEnterExtArgReg) != 0) return MayWaitByRegion(arg, size);
   // A wrong size or a faulting address is refused by the kernel before it waits.
   if (size != sizeof(io_uring_getevents_arg)) return true;
-  if ((flags & kEnterExtArgReg) != 0) return false;
   uint64_t fault = Arena::FaultPage();
   if (arg == 0 || (arg >= fault && arg < fault + Arena::PageBytes())) return true;
   io_uring_getevents_arg value;
@@ -91,6 +91,24 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
   uint32_t min_wait_usec;
   std::memcpy(&min_wait_usec, reinterpret_cast<const char*>(&value) + kMinWaitOffset, sizeof min_wait_usec);
   return value.ts != 0 || min_wait_usec != 0;
+}
+
+bool Ring::MayWaitByRegion(uint64_t offset, uint64_t size) const {
+  // struct io_uring_reg_wait: a time, then min_wait_usec, then flags, of which the only one says that the time counts.
+  constexpr uint64_t kEntryBytes = 64, kMinWait = 16, kFlags = 20;
+  // No region, a wrong size, or an offset beyond the region: the kernel refuses it before it waits.
+  if (size != kEntryBytes || wait_region_.length < kEntryBytes || offset > wait_region_.length - kEntryBytes) return true;
+  if (wait_region_.address == 0) return false;
+  auto bounded = [&](uint64_t at) {
+    uint32_t min_wait_usec, flags;
+    const char* entry = reinterpret_cast<const char*>(wait_region_.address + at);
+    std::memcpy(&min_wait_usec, entry + kMinWait, sizeof min_wait_usec);
+    std::memcpy(&flags, entry + kFlags, sizeof flags);
+    // Flags that the kernel does not have it refuses.
+    return flags != 0 || min_wait_usec != 0;
+  };
+  // Of the last entry some kernels read the first instead.
+  return bounded(offset) && (offset + kEntryBytes != wait_region_.length || bounded(0));
 }
 
 int Ring::Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args) {

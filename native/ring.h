@@ -13,6 +13,14 @@ namespace ringspec {
 
 class Wake;
 
+/** Memory whose entries waits may name (IORING_ENTER_EXT_ARG_REG). */
+struct WaitRegion {
+  /** 0: the kernel's own memory, which nobody here maps. */
+  uint64_t address = 0;
+  /** 0: there is none. */
+  uint64_t length = 0;
+};
+
 class Ring {
  public:
   /** The ring's fd, its words, and what was mapped; -errno where the kernel refuses, nothing is left then. */
@@ -27,6 +35,8 @@ class Ring {
     return SysEnter(number, to_submit, min_complete, flags, arg, size);
   }
   int Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args);
+
+  void NoteWaitRegion(const WaitRegion& region) { wait_region_ = region; }
 
   /** Closes the descriptor alone; the mappings keep the ring and its requests. 0 or -errno. */
   int CloseDescriptor();
@@ -54,6 +64,8 @@ class Ring {
     auto* word = reinterpret_cast<const uint32_t*>(static_cast<const char*>(base) + offset);
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
   }
+  /** Is a wait by the entry at this offset bounded, or refused by the kernel? */
+  bool MayWaitByRegion(uint64_t offset, uint64_t size) const;
   /** Cancels everything and waits, bounded: true where no request is left that could touch memory. */
   bool ComeToRest();
 
@@ -67,6 +79,7 @@ class Ring {
   Mapping* cq_ = nullptr;
   Mapping* sqes_ = nullptr;
   Wake* wake_ = nullptr;
+  WaitRegion wait_region_;
   /** A request may have been submitted. */
   bool used_ = false;
 };

@@ -64,7 +64,7 @@ const pages = ({ addr, len }: RegisteredBuffer): number => Number((addr + BigInt
 export function lockedPages(machines: readonly Machine[]): number {
   let sum = 0;
   for (const m of new Set(machines)) {
-    sum += ringPages(m);
+    sum += ringPages(m) + Math.ceil((m.ring.region?.size ?? 0) / Number(PAGE));
     const held = new Set<RegisteredBuffer | undefined>(m.ring.buffers);
     for (const r of m.requests.values()) if (r.state !== "done") held.add(r.buffer);
     for (const buffer of held) if (buffer !== undefined) sum += pages(buffer);

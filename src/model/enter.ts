@@ -4,7 +4,7 @@ import {
   CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
-import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
+import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { polls, reap } from "./iopoll.ts";
@@ -17,6 +17,7 @@ import { hasPollThread, wakePollThread } from "./sqpoll.ts";
 import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
+import { registeredWait } from "./wait-region.ts";
 
 const KNOWN =
   IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |
@@ -104,7 +105,7 @@ function leftToThread(m: Machine, { toSubmit, flags }: EnterCall): number {
 
 const SIGSET_BYTES = 8;
 
-interface WaitArg {
+export interface WaitArg {
   /** How long, or with IORING_ENTER_ABS_TIMER until when. */
   readonly timeNs: bigint | undefined;
   /** How long all of `min_complete` is waited for; after that any completion will do. */
@@ -119,7 +120,7 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
   // [enter.sigmask-argument] without EXT_ARG the argument is the mask
   if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, minWaitNs: 0n, sigmask: addr, sigmaskBytes: size };
-  if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(size);
+  if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(m, addr, size);
   // [enter.ext-arg-size]
   if (size !== GETEVENTS_ARG.size) return -EINVAL;
   const bytes = m.memory.read(addr, GETEVENTS_ARG.size);
@@ -135,12 +136,6 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   if (ns === -EFAULT) return -EFAULT;
   // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
   return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
-}
-
-/** io_get_ext_arg_reg, on a ring without a registered region. [enter.reg-wait-size] [enter.reg-wait-region] */
-function registeredWait(size: number): number {
-  if (size !== REG_WAIT.size) return -EINVAL;
-  return -EFAULT;
 }
 
 /** set_user_sigmask: 0 or -errno. [enter.sigmask-checked] */

@@ -11,6 +11,7 @@ import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
 import type { Restrictions } from "./restriction.ts";
 import { pollThreadKey, type PollThread } from "./sqpoll.ts";
+import type { MemRegion } from "./wait-region.ts";
 import { World } from "./world.ts";
 
 export interface Cqe {
@@ -136,6 +137,8 @@ export class RingState {
   buffers: readonly (RegisteredBuffer | undefined)[] = [];
   /** IORING_SETUP_SINGLE_ISSUER: the thread that made or enabled the ring is not the application's. */
   ownedElsewhere = false;
+  /** From IORING_REGISTER_MEM_REGION. */
+  region: MemRegion | undefined;
   personalities: readonly number[] = [];
   nextPersonality = 1;
   /** The clock of waits: CLOCK_MONOTONIC, or CLOCK_BOOTTIME. */
@@ -199,6 +202,7 @@ export class RingState {
     copy.restricted = this.restricted;
     copy.eventfd = this.eventfd;
     copy.buffers = this.buffers;
+    copy.region = this.region;
     copy.ownedElsewhere = this.ownedElsewhere;
     copy.personalities = this.personalities;
     copy.nextPersonality = this.nextPersonality;

@@ -1,7 +1,8 @@
 // io_uring_register(2): what a ring is told beside its queues. Follows io_uring/register.c.
 import {
   EACCES, EBADFD, EEXIST, EFAULT, EINVAL, IORING_REGISTER_BUFFERS, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
-  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
+  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_MEM_REGION, IORING_REGISTER_PERSONALITY,
+  IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
   IORING_REGISTER_RESTRICTIONS,
   IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
   IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
@@ -18,6 +19,7 @@ import { query } from "./query.ts";
 import { fileOfIndex, NO_RING, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
 import { registerRestrictions } from "./restriction.ts";
 import { wakePollThread } from "./sqpoll.ts";
+import { registerMemRegion } from "./wait-region.ts";
 
 const PROBE_MAX = 256;
 const CLOCK_MONOTONIC = 1;
@@ -78,6 +80,8 @@ function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number)
       return addr !== 0n ? -EINVAL : dropPersonality(m, nrArgs);
     case IORING_REGISTER_CLOCK:
       return addr === 0n || nrArgs !== 0 ? -EINVAL : chooseClock(m, addr);
+    case IORING_REGISTER_MEM_REGION:
+      return registerMemRegion(m, addr, nrArgs);
     case IORING_REGISTER_QUERY:
       return query(m, addr, nrArgs);
     case IORING_REGISTER_RING_FDS:

@@ -238,6 +238,39 @@ test("a list of queries stays in the arena, and no answer may change it", (conte
   expect(query(addon.faultAddress(), start + 256n, 48)).toBe(-abi.EFAULT);
 });
 
+test("a region stays in the arena, and a wait by an entry of it needs a bound", (context) => {
+  if (!available) return context.skip();
+  const { IORING_REGISTER_MEM_REGION: REGION, IORING_REGISTER_ENABLE_RINGS: ENABLE, IORING_SETUP_R_DISABLED: DISABLED } = abi;
+  const made = addon.setup(kernel, 4, DISABLED, 0, 0, 0, 0, 0, 0, 0);
+  const grown = addon.arenaGrow(kernel, 3 << 20);
+  if (typeof made === "number" || typeof grown === "number") throw new Error("setup or arenaGrow");
+  const [buffer, start] = grown;
+  const end = start + BigInt(buffer.byteLength);
+  const view = new DataView(buffer);
+  const register = (desc: bigint, addr: bigint, size: bigint): number => {
+    view.setBigUint64(0, desc, true);
+    view.setBigUint64(8, 1n, true);
+    view.setBigUint64(64, addr, true);
+    view.setBigUint64(72, size, true);
+    view.setUint32(80, 1, true);
+    return addon.register(made[0], REGION, start, 1, null);
+  };
+  for (const desc of [0n, 8n, start - 8n, end - 63n]) expect(() => register(desc, start + 4096n, 4096n), `${desc}`).toThrow(/description at address/);
+  for (const [addr, size] of [[4096n, 4096n], [start - 4096n, 8192n], [end - 4096n, 8192n], [end, 4096n]] as const)
+    expect(() => register(start + 64n, addr, size), `${addr}`).toThrow(/bytes at address/);
+  expect(register(start + 64n, start + 4096n, 4096n)).toBe(0);
+  expect(addon.register(made[0], ENABLE, null, 0, null)).toBe(0);
+  const wait = (offset: number): number => addon.enterArg(made[0], 0, 1, 1 | 8 | 64, BigInt(offset), 64, null);
+  expect(() => wait(0)).toThrow(/no bound/);
+  view.setUint32(4096 + 64 + 16, 1000, true);
+  expect(wait(64)).toBe(-abi.ETIME);
+  // Of the last entry the kernel reads the first, which has no bound.
+  view.setUint32(8192 - 64 + 16, 1000, true);
+  expect(() => wait(4096 - 64)).toThrow(/no bound/);
+  expect(wait(4096)).toBe(-abi.EFAULT);
+  addon.ringClose(made[0]);
+});
+
 test("an index names its own ring or nothing, and slots hold rings of their own kernel", (context) => {
   if (!available) return context.skip();
   const other = openBoth();
