@@ -48,7 +48,7 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {30, 32, 0, 1, false},  // IORING_REGISTER_CLONE_BUFFERS
     {31, 64, 0, 1, false},  // IORING_REGISTER_SEND_MSG_RING
     {32, 96, 0, 1, false},  // IORING_REGISTER_ZCRX_IFQ
-    {33, 120, 0, 1, false},  // IORING_REGISTER_RESIZE_RINGS
+    {33, 120, 0, 1, true},  // IORING_REGISTER_RESIZE_RINGS
     {34, 32, 0, 1, true},  // IORING_REGISTER_MEM_REGION
     {35, 40, 0, 1, true},  // IORING_REGISTER_QUERY
     {36, 72, 0, 1, false},  // IORING_REGISTER_ZCRX_CTRL

@@ -82,6 +82,49 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
   return Int(env, ring->Enter(number, to_submit, min_complete, flags, address, size));
 }
 
+napi_value Words(napi_env env, const uint32_t* words, size_t count) {
+  napi_value array;
+  napi_create_array_with_length(env, count, &array);
+  for (size_t i = 0; i < count; i++) napi_set_element(env, array, static_cast<uint32_t>(i), Uint(env, words[i]));
+  return array;
+}
+
+/** [handle, fd, the words of io_uring_params, SQ ring buffer, CQ ring buffer, SQEs buffer]. */
+napi_value RingParts(napi_env env, const Ring* ring, const RingBuffers& buffers) {
+  uint32_t words[sizeof(io_uring_params) / sizeof(uint32_t)];
+  std::memcpy(words, &ring->params(), sizeof words);
+  napi_value parts[] = {Uint(env, ring->handle()), Int(env, ring->fd()), Words(env, words, std::size(words)),
+                        buffers.sq, buffers.cq, buffers.sqes};
+  napi_value result;
+  napi_create_array_with_length(env, std::size(parts), &result);
+  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+/** IORING_REGISTER_RESIZE_RINGS: -errno, or the ring's parts with the new memory; views of the old are detached. */
+napi_value Resize(const Call& call, Ring* ring, int number, uint32_t opcode, uint64_t arg, uint32_t nr_args) {
+  napi_env env = call.args.env();
+  uint64_t fault = Arena::FaultPage();
+  if (arg == 0 || nr_args != 1 || (arg >= fault && arg < fault + Arena::PageBytes())) {
+    return Int(env, ring->Register(number, opcode, arg, nr_args));
+  }
+  if (ring->fd() < 0) {
+    call.args.ThrowState("this ring's descriptor is closed, so the memory of other queues could not be mapped; resize it before");
+    return nullptr;
+  }
+  io_uring_params params;
+  std::memcpy(&params, reinterpret_cast<const void*>(arg), sizeof params);
+  int result = ring->Register(number, opcode, reinterpret_cast<uint64_t>(&params), 1);
+  std::memcpy(reinterpret_cast<void*>(arg), &params, sizeof params);
+  if (result != 0) return Int(env, result);
+  RingBuffers buffers;
+  int error = ring->Remap(params.sq_entries, params.cq_entries, &buffers);
+  if (error == 0) return RingParts(env, ring, buffers);
+  ring->Close(true);
+  call.args.ThrowState("the ring's new memory could not be mapped (errno " + std::to_string(-error) + "), so it was closed");
+  return nullptr;
+}
+
 /** The entries of IORING_REGISTER_RING_FDS or its opposite, copied: what was checked is what the kernel gets. */
 struct SlotEntries {
   /** 0: they can't be read, or there are too many; the kernel says so. */
@@ -141,6 +184,11 @@ napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, b
   if (!CheckRegisterArg(call, ring, plain, type == napi_number, arg, nr_args)) return nullptr;
   // -1 has a meaning of its own to the kernel, which a ring whose descriptor is closed does not have.
   if (number < 0 && !given) return Int(env, -EBADF);
+  if (plain == kRegisterResizeRings) {
+    if (!elsewhere) return Resize(call, ring, number, opcode, arg, nr_args);
+    call.args.ThrowRange("a ring is resized by its own thread, which maps its memory; use register()");
+    return nullptr;
+  }
   SlotEntries entries;
   bool slots = plain == IORING_REGISTER_RING_FDS || plain == IORING_UNREGISTER_RING_FDS;
   if (slots && !ReadSlots(call, ring, plain, arg, nr_args, elsewhere, &entries)) return nullptr;
@@ -179,16 +227,9 @@ napi_value CloseDescriptor(napi_env env, napi_callback_info info) {
   return ring == nullptr ? nullptr : Int(env, ring->CloseDescriptor());
 }
 
-napi_value Words(napi_env env, const uint32_t* words, size_t count) {
-  napi_value array;
-  napi_create_array_with_length(env, count, &array);
-  for (size_t i = 0; i < count; i++) napi_set_element(env, array, static_cast<uint32_t>(i), Uint(env, words[i]));
-  return array;
-}
-
 /**
- * setup(kernel, entries, flags, cqEntries, sqThreadCpu, sqThreadIdle, wqFd, resv0, resv1, resv2): -errno, or
- * [handle, fd, the words of io_uring_params, SQ ring buffer, CQ ring buffer, SQEs buffer].
+ * setup(kernel, entries, flags, cqEntries, sqThreadCpu, sqThreadIdle, wqFd, resv0, resv1, resv2): -errno, or the
+ * ring's parts.
  */
 napi_value Setup(napi_env env, napi_callback_info info) {
   Call call(env, info, "setup");
@@ -205,17 +246,9 @@ napi_value Setup(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   Ring* ring = nullptr;
-  napi_value sq_buffer = nullptr, cq_buffer = nullptr, sqes_buffer = nullptr;
-  int error = Ring::Setup(session, entries, &params, &ring, &sq_buffer, &cq_buffer, &sqes_buffer);
-  if (error < 0) return Int(env, error);
-  uint32_t words[sizeof params / sizeof(uint32_t)];
-  std::memcpy(words, &params, sizeof words);
-  napi_value parts[] = {Uint(env, ring->handle()), Int(env, ring->fd()), Words(env, words, std::size(words)),
-                        sq_buffer, cq_buffer, sqes_buffer};
-  napi_value result;
-  napi_create_array_with_length(env, std::size(parts), &result);
-  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
-  return result;
+  RingBuffers buffers;
+  int error = Ring::Setup(session, entries, &params, &ring, &buffers);
+  return error < 0 ? Int(env, error) : RingParts(env, ring, buffers);
 }
 
 /** Idempotent, as is ringDrop: a handle of a closed ring is ignored. */

@@ -32,8 +32,7 @@ int MapRegion(napi_env env, int fd, uint64_t offset, size_t length, Mapping** ma
 
 }  // namespace
 
-int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, napi_value* sq_buffer,
-                napi_value* cq_buffer, napi_value* sqes_buffer) {
+int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, RingBuffers* buffers) {
   if ((params->flags & IORING_SETUP_ATTACH_WQ) != 0) {
     // Only to a ring of this session: libuv may have an io_uring of its own in this process.
     bool ours = session->fds.Owns(static_cast<int>(params->wq_fd));
@@ -49,22 +48,7 @@ int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Rin
   if ((params->flags & kSetupRegisteredFdOnly) != 0) return -EOPNOTSUPP;
 
   auto* self = new Ring(session, fd, *params);
-  napi_env env = session->state->env;
-  const io_uring_params& p = *params;
-  size_t cqe_bytes = (p.flags & IORING_SETUP_CQE32) != 0 ? 2 * sizeof(io_uring_cqe) : sizeof(io_uring_cqe);
-  size_t sqe_bytes = (p.flags & IORING_SETUP_SQE128) != 0 ? 2 * sizeof(io_uring_sqe) : sizeof(io_uring_sqe);
-  size_t cq_length = p.cq_off.cqes + p.cq_entries * cqe_bytes;
-  // Without an array the SQ ring is only the words, which lie before the CQEs of the same mapping.
-  size_t sq_length = (p.flags & kSetupNoSqArray) != 0 ? cq_length : p.sq_off.array + p.sq_entries * sizeof(uint32_t);
-  bool single = (p.features & IORING_FEAT_SINGLE_MMAP) != 0;
-  int error = MapRegion(env, fd, IORING_OFF_SQ_RING, single ? std::max(sq_length, cq_length) : sq_length, &self->sq_, sq_buffer);
-  if (error == 0 && single) {
-    self->cq_ = self->sq_;
-    *cq_buffer = *sq_buffer;
-  } else if (error == 0) {
-    error = MapRegion(env, fd, IORING_OFF_CQ_RING, cq_length, &self->cq_, cq_buffer);
-  }
-  if (error == 0) error = MapRegion(env, fd, IORING_OFF_SQES, p.sq_entries * sqe_bytes, &self->sqes_, sqes_buffer);
+  int error = self->Map(buffers);
   if (error == 0 && !session->state->rings.Add(self, &self->handle_)) error = -EMFILE;
   if (error != 0) {
     self->Close(true);
@@ -72,6 +56,51 @@ int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Rin
   }
   *ring = self;
   return 0;
+}
+
+int Ring::Map(RingBuffers* buffers) {
+  napi_env env = session_->state->env;
+  const io_uring_params& p = params_;
+  size_t cqe_bytes = (p.flags & IORING_SETUP_CQE32) != 0 ? 2 * sizeof(io_uring_cqe) : sizeof(io_uring_cqe);
+  size_t sqe_bytes = (p.flags & IORING_SETUP_SQE128) != 0 ? 2 * sizeof(io_uring_sqe) : sizeof(io_uring_sqe);
+  size_t cq_length = p.cq_off.cqes + p.cq_entries * cqe_bytes;
+  // Without an array the SQ ring is only the words, which lie before the CQEs of the same mapping.
+  size_t sq_length = (p.flags & kSetupNoSqArray) != 0 ? cq_length : p.sq_off.array + p.sq_entries * sizeof(uint32_t);
+  bool single = (p.features & IORING_FEAT_SINGLE_MMAP) != 0;
+  int error = MapRegion(env, fd_, IORING_OFF_SQ_RING, single ? std::max(sq_length, cq_length) : sq_length, &sq_, &buffers->sq);
+  if (error == 0 && single) {
+    cq_ = sq_;
+    buffers->cq = buffers->sq;
+  } else if (error == 0) {
+    error = MapRegion(env, fd_, IORING_OFF_CQ_RING, cq_length, &cq_, &buffers->cq);
+  }
+  if (error == 0) error = MapRegion(env, fd_, IORING_OFF_SQES, p.sq_entries * sqe_bytes, &sqes_, &buffers->sqes);
+  return error;
+}
+
+void Ring::ReleaseMappings(bool detach) {
+  // Views go before the memory: a view of unmapped memory is a crash.
+  Mapping* mappings[] = {sqes_, cq_ == sq_ ? nullptr : cq_, sq_};
+  for (Mapping* mapping : mappings) {
+    if (mapping == nullptr) continue;
+    if (detach) mapping->Detach();
+    mapping->Release(true);
+  }
+  sq_ = cq_ = sqes_ = nullptr;
+}
+
+int Ring::Remap(uint32_t sq_entries, uint32_t cq_entries, RingBuffers* buffers) {
+  ReleaseMappings(true);
+  params_.sq_entries = sq_entries;
+  params_.cq_entries = cq_entries;
+  if ((params_.flags & kSetupNoSqArray) == 0) {
+    // The kernel does not say where the array is now: behind the CQEs, at the next cache line.
+    constexpr uint32_t kCacheLine = 64;
+    uint32_t cqe_bytes = (params_.flags & IORING_SETUP_CQE32) != 0 ? 32 : 16;
+    uint32_t end = params_.cq_off.cqes + cq_entries * cqe_bytes;
+    params_.sq_off.array = (end + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+  return Map(buffers);
 }
 
 bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) const {
@@ -151,13 +180,7 @@ void Ring::Close(bool detach) {
   if (wake_ != nullptr) wake_->Shutdown();
   wake_ = nullptr;
   if (!ComeToRest()) session_->clean = false;
-  // Views go before the memory: a view of unmapped memory is a crash.
-  Mapping* mappings[] = {sqes_, cq_ == sq_ ? nullptr : cq_, sq_};
-  for (Mapping* mapping : mappings) {
-    if (mapping == nullptr) continue;
-    if (detach) mapping->Detach();
-    mapping->Release(true);
-  }
+  ReleaseMappings(detach);
   // Slots and mappings keep a ring alive as its descriptor does, so all must go.
   session_->state->registered.Release(this);
   if (fd_ >= 0) close(fd_);

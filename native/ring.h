@@ -21,11 +21,17 @@ struct WaitRegion {
   uint64_t length = 0;
 };
 
+/** A ring's memory, as JavaScript sees it. */
+struct RingBuffers {
+  napi_value sq = nullptr;
+  napi_value cq = nullptr;
+  napi_value sqes = nullptr;
+};
+
 class Ring {
  public:
   /** The ring's fd, its words, and what was mapped; -errno where the kernel refuses, nothing is left then. */
-  static int Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, napi_value* sq_buffer,
-                   napi_value* cq_buffer, napi_value* sqes_buffer);
+  static int Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, RingBuffers* buffers);
 
   /** Is a wait that this call would make bounded, as the session demands? */
   bool MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) const;
@@ -37,6 +43,13 @@ class Ring {
   int Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args);
 
   void NoteWaitRegion(const WaitRegion& region) { wait_region_ = region; }
+
+  /**
+   * The kernel gave the ring other queues, of these sizes: detaches the views of the old ones and maps the new.
+   * 0, or -errno of mmap; the ring is of no use then, and must be closed.
+   */
+  int Remap(uint32_t sq_entries, uint32_t cq_entries, RingBuffers* buffers);
+  const io_uring_params& params() const { return params_; }
 
   /** Closes the descriptor alone; the mappings keep the ring and its requests. 0 or -errno. */
   int CloseDescriptor();
@@ -64,6 +77,8 @@ class Ring {
     auto* word = reinterpret_cast<const uint32_t*>(static_cast<const char*>(base) + offset);
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
   }
+  int Map(RingBuffers* buffers);
+  void ReleaseMappings(bool detach);
   /** Is a wait by the entry at this offset bounded, or refused by the kernel? */
   bool MayWaitByRegion(uint64_t offset, uint64_t size) const;
   /** Cancels everything and waits, bounded: true where no request is left that could touch memory. */
@@ -72,7 +87,7 @@ class Ring {
   Session* const session_;
   /** -1 once it is closed alone. */
   int fd_;
-  const io_uring_params params_;
+  io_uring_params params_;
   uint32_t handle_ = 0;
   /** With IORING_FEAT_SINGLE_MMAP cq_ == sq_. */
   Mapping* sq_ = nullptr;

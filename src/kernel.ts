@@ -137,7 +137,10 @@ export interface InfoFile {
   close(): void;
 }
 
-/** One io_uring, raw: memory that both sides write. */
+/**
+ * One io_uring, raw: memory that both sides write. IORING_REGISTER_RESIZE_RINGS gives it other memory: `params` and the
+ * three views are new after it, and older views show nothing any more.
+ */
 export interface Ring {
   readonly fd: Fd;
   readonly params: IoUringParams;

@@ -4,7 +4,8 @@ import {
   type InfoFile, type Region, type Ring, type SetupParams, type System,
 } from "../kernel.ts";
 import {
-  EBADF, EEXIST, EINVAL, ENOMEM, IORING_ENTER_REGISTERED_RING, IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_SINGLE_ISSUER,
+  EBADF, EEXIST, EINVAL, ENOMEM, IORING_ENTER_REGISTERED_RING, IORING_REGISTER_RESIZE_RINGS,
+  IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SINGLE_ISSUER,
 } from "../spec/constants.gen.ts";
 import { lockedPages } from "./buffers.ts";
 import { enter, register } from "./enter.ts";
@@ -68,7 +69,7 @@ interface Shared {
 
 class ModelRing implements Ring {
   readonly fd: Fd;
-  readonly params: IoUringParams;
+  private setupParams: IoUringParams;
   private readonly shared: Shared;
   private readonly machine: Machine;
   private isClosed = false;
@@ -80,8 +81,18 @@ class ModelRing implements Ring {
   constructor(shared: Shared, machine: Machine, params: IoUringParams, fd: number) {
     this.shared = shared;
     this.machine = machine;
-    this.params = params;
+    this.setupParams = params;
     this.fd = fd;
+  }
+
+  /** As the kernel filled them in; sizes, and where the array is, as they are now. */
+  get params(): IoUringParams {
+    const { sqEntries, cqEntries, arrayOffset, flags } = this.machine.ring;
+    if (sqEntries !== this.setupParams.sqEntries || cqEntries !== this.setupParams.cqEntries) {
+      const array = (flags & IORING_SETUP_NO_SQARRAY) === 0 ? arrayOffset : 0;
+      this.setupParams = { ...this.setupParams, sqEntries, cqEntries, sqOff: { ...this.setupParams.sqOff, array } };
+    }
+    return this.setupParams;
   }
 
   get closed(): boolean {
@@ -129,6 +140,8 @@ class ModelRing implements Ring {
     checkIndex(this.machine, index, this.number(index), byIndex);
     // [mapping.keeps-ring] the ring itself goes on, and by an index it can be named
     if (this.detached && index === undefined) return -EBADF;
+    if (this.detached && (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) === IORING_REGISTER_RESIZE_RINGS)
+      throw new Error("this ring's descriptor is closed, so the memory of other queues could not be mapped; resize it before");
     this.syncClock();
     const result = register(this.machine, opcode >>> 0, arg, nrArgs >>> 0, this.number(index));
     this.shared.simulation.settle(this.machine);
@@ -154,6 +167,8 @@ class ModelRing implements Ring {
     const ring = this.open();
     const single = (ring.flags & IORING_SETUP_SINGLE_ISSUER) !== 0;
     const byIndex = (opcode & IORING_REGISTER_USE_REGISTERED_RING) !== 0;
+    if ((opcode & ~IORING_REGISTER_USE_REGISTERED_RING) === IORING_REGISTER_RESIZE_RINGS)
+      throw new RangeError("a ring is resized by its own thread, which maps its memory; use register()");
     // [register.ring-fds-per-thread] a thread that has done nothing with a ring yet has no table at all
     if (byIndex && index !== NO_RING) return -EINVAL;
     if (!this.detached && single && !ring.disabled) return -EEXIST;

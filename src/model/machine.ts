@@ -82,9 +82,9 @@ export const NOT_THIS_RUN: unique symbol = Symbol("not this run");
 export class RingState {
   readonly flags: number;
   // [mapping.kernel-words-ignored]
-  readonly sqEntries: number;
-  readonly cqEntries: number;
-  readonly arrayOffset: number;
+  sqEntries: number;
+  cqEntries: number;
+  arrayOffset: number;
   /** Bytes of a slot of the CQ and of an SQE: twice the usual with IORING_SETUP_CQE32 and SQE128. */
   readonly cqeSize: number;
   readonly sqeSize: number;

@@ -4,7 +4,7 @@ import {
   IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_MEM_REGION, IORING_REGISTER_PERSONALITY,
   IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
   IORING_REGISTER_RESTRICTIONS,
-  IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
+  IORING_REGISTER_RESIZE_RINGS, IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
   IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
 } from "../spec/constants.gen.ts";
 import { CLOCK_REGISTER, PROBE, PROBE_OP } from "../spec/codec.gen.ts";
@@ -17,6 +17,7 @@ import { load32 } from "./memory.ts";
 import { knowsRegister } from "./profile.ts";
 import { query } from "./query.ts";
 import { fileOfIndex, NO_RING, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
+import { resizeRings } from "./resize.ts";
 import { registerRestrictions } from "./restriction.ts";
 import { wakePollThread } from "./sqpoll.ts";
 import { registerMemRegion } from "./wait-region.ts";
@@ -84,6 +85,9 @@ function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number)
       return registerMemRegion(m, addr, nrArgs);
     case IORING_REGISTER_QUERY:
       return query(m, addr, nrArgs);
+    case IORING_REGISTER_RESIZE_RINGS:
+      m.scheduler.before(m, () => EVERYTHING);
+      return resizeRings(m, addr, nrArgs);
     case IORING_REGISTER_RING_FDS:
       return registerRingFds(m, addr, nrArgs);
     case IORING_UNREGISTER_RING_FDS:

@@ -21,7 +21,8 @@ export interface NativeAddon {
   enter(ring: number, toSubmit: number, minComplete: number, flags: number): number;
   /** `index` is null where the descriptor is meant, here as below. */
   enterArg(ring: number, toSubmit: number, minComplete: number, flags: number, addr: bigint, size: number, index: number | null): number;
-  register(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number, index: number | null): number;
+  /** A ring that was resized comes back in parts, as from setup. */
+  register(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number, index: number | null): NativeRing | number;
   registerElsewhere(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number, index: number | null): number;
   submitElsewhere(ring: number, toSubmit: number): number;
   closeDescriptor(ring: number): number;

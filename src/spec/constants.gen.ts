@@ -1909,7 +1909,7 @@ export const REGISTER_ARGS: readonly RegisterArgRule[] = [
   { name: "IORING_REGISTER_CLONE_BUFFERS", opcode: IORING_REGISTER_CLONE_BUFFERS, argKind: "struct", argBytes: 32, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_SEND_MSG_RING", opcode: IORING_REGISTER_SEND_MSG_RING, argKind: "struct", argBytes: 64, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_ZCRX_IFQ", opcode: IORING_REGISTER_ZCRX_IFQ, argKind: "struct", argBytes: 96, bytesPerArg: 0, allowed: false },
-  { name: "IORING_REGISTER_RESIZE_RINGS", opcode: IORING_REGISTER_RESIZE_RINGS, argKind: "struct", argBytes: 120, bytesPerArg: 0, allowed: false },
+  { name: "IORING_REGISTER_RESIZE_RINGS", opcode: IORING_REGISTER_RESIZE_RINGS, argKind: "struct", argBytes: 120, bytesPerArg: 0, allowed: true },
   { name: "IORING_REGISTER_MEM_REGION", opcode: IORING_REGISTER_MEM_REGION, argKind: "struct", argBytes: 32, bytesPerArg: 0, allowed: true },
   { name: "IORING_REGISTER_QUERY", opcode: IORING_REGISTER_QUERY, argKind: "struct", argBytes: 40, bytesPerArg: 0, allowed: true },
   { name: "IORING_REGISTER_ZCRX_CTRL", opcode: IORING_REGISTER_ZCRX_CTRL, argKind: "struct", argBytes: 72, bytesPerArg: 0, allowed: false },

@@ -223,7 +223,7 @@ test("a list of queries stays in the arena, and no answer may change it", (conte
   };
   const query = (next: bigint, data: bigint, size: number): number => {
     write(next, data, size);
-    return addon.register(ring, abi.IORING_REGISTER_QUERY, start, 0, null);
+    return Number(addon.register(ring, abi.IORING_REGISTER_QUERY, start, 0, null));
   };
   expect(query(0n, start + 64n, 48)).toBe(0);
   for (const next of [8n, start - 8n, end - 39n, 2n ** 64n - 8n]) expect(() => query(next, start + 256n, 48), `${next}`).toThrow(/entry 1 at address/);
@@ -253,7 +253,7 @@ test("a region stays in the arena, and a wait by an entry of it needs a bound", 
     view.setBigUint64(64, addr, true);
     view.setBigUint64(72, size, true);
     view.setUint32(80, 1, true);
-    return addon.register(made[0], REGION, start, 1, null);
+    return Number(addon.register(made[0], REGION, start, 1, null));
   };
   for (const desc of [0n, 8n, start - 8n, end - 63n]) expect(() => register(desc, start + 4096n, 4096n), `${desc}`).toThrow(/description at address/);
   for (const [addr, size] of [[4096n, 4096n], [start - 4096n, 8192n], [end - 4096n, 8192n], [end, 4096n]] as const)
@@ -269,6 +269,39 @@ test("a region stays in the arena, and a wait by an entry of it needs a bound", 
   expect(() => wait(4096 - 64)).toThrow(/no bound/);
   expect(wait(4096)).toBe(-abi.EFAULT);
   addon.ringClose(made[0]);
+});
+
+test("a ring that is resized shows its new memory, and its old views are empty", (context) => {
+  if (!available) return context.skip();
+  const made = addon.setup(kernel, 4, abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN, 0, 0, 0, 0, 0, 0, 0);
+  const grown = addon.arenaGrow(kernel, 4096);
+  if (typeof made === "number" || typeof grown === "number") throw new Error("setup or arenaGrow");
+  const [buffer, start] = grown;
+  const resize = (entries: number, nrArgs = 1): unknown => {
+    new Uint8Array(buffer, 0, 120).fill(0);
+    new DataView(buffer).setUint32(0, entries, true);
+    return addon.register(made[0], abi.IORING_REGISTER_RESIZE_RINGS, start, nrArgs, null);
+  };
+  expect([resize(0), resize(8, 2)]).toEqual([-abi.EINVAL, -abi.EINVAL]);
+  expect(made.slice(3).every((part) => (part as ArrayBuffer).byteLength > 0)).toBe(true);
+  let old: readonly unknown[] = made;
+  for (const entries of [4096, 1, 32768, 2]) {
+    const parts = resize(entries);
+    if (!Array.isArray(parts)) throw new Error(`resize: ${String(parts)}`);
+    expect(parts.slice(0, 2)).toEqual(made.slice(0, 2));
+    expect(old.slice(3).map((part) => (part as ArrayBuffer).byteLength)).toEqual([0, 0, 0]);
+    const [sq, , sqes] = parts.slice(3) as ArrayBuffer[]; // as the addon's own type says
+    expect(sqes?.byteLength).toBe(64 * entries);
+    // Every byte of it is there, the array's too.
+    for (const memory of [sq, sqes]) new Uint8Array(memory ?? new ArrayBuffer(0)).subarray(64).fill(0xff);
+    old = parts;
+  }
+  expect(() => addon.register(made[0], abi.IORING_REGISTER_RESIZE_RINGS, 8n, 1, null)).toThrow(/touches 120 bytes/);
+  expect(() => addon.registerElsewhere(made[0], abi.IORING_REGISTER_RESIZE_RINGS, start, 1, null)).toThrow(/by its own thread/);
+  expect(addon.closeDescriptor(made[0])).toBe(0);
+  expect(resize(8)).toBe(-abi.EBADF);
+  addon.ringClose(made[0]);
+  expect(old.slice(3).map((part) => (part as ArrayBuffer).byteLength)).toEqual([0, 0, 0]);
 });
 
 test("an index names its own ring or nothing, and slots hold rings of their own kernel", (context) => {

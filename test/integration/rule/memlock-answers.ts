@@ -1,8 +1,11 @@
 // The script of memlock.test.ts, alone, for it runs in a child too.
 import type { Kernel } from "../../../src/kernel.ts";
 import { KernelError } from "../../../src/kernel.ts";
-import { MEM_REGION_REG, REGION_DESC } from "../../../src/spec/codec.gen.ts";
-import { IORING_REGISTER_BUFFERS, IORING_REGISTER_MEM_REGION, IORING_UNREGISTER_BUFFERS } from "../../../src/spec/constants.gen.ts";
+import { MEM_REGION_REG, PARAMS, REGION_DESC } from "../../../src/spec/codec.gen.ts";
+import {
+  IORING_REGISTER_BUFFERS, IORING_REGISTER_MEM_REGION, IORING_REGISTER_RESIZE_RINGS, IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER, IORING_UNREGISTER_BUFFERS,
+} from "../../../src/spec/constants.gen.ts";
 
 /** How many KiB the user may lock: room for what other processes of the same user have charged, where it is one of many. */
 export const LIMIT_KIB = 2048;
@@ -17,6 +20,8 @@ export interface MemlockAnswers {
   readonly second: number;
   /** Results of registering a region of the kernel's memory that is beyond the limit, and one that is not. */
   readonly regions: readonly [beyond: number, within: number];
+  /** The same of queues that take the place of others. */
+  readonly resizes: readonly [beyond: number, within: number];
 }
 
 export function memlockAnswers(kernel: Kernel): MemlockAnswers {
@@ -53,6 +58,13 @@ export function memlockAnswers(kernel: Kernel): MemlockAnswers {
     return ring.register(IORING_REGISTER_MEM_REGION, addr, 1);
   };
   const regions = [region(LIMIT_KIB / 2), region(LIMIT_KIB / 8)] as const;
+  const deferred = kernel.setup(8, { flags: IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN });
+  const resize = (entries: number): number => {
+    const { addr, bytes } = kernel.memory.alloc(PARAMS.size);
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(PARAMS.sq_entries, entries, true);
+    return deferred.register(IORING_REGISTER_RESIZE_RINGS, addr, 1);
+  };
+  const resizes = [resize(32768), resize(16)] as const;
   kernel.close();
-  return { largeRing, beyond, within, unregister, second, regions };
+  return { largeRing, beyond, within, unregister, second, regions, resizes };
 }
