@@ -35,8 +35,8 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {17, 0, 1, 1, false},  // IORING_REGISTER_IOWQ_AFF
     {18, 0, 0, 0, false},  // IORING_UNREGISTER_IOWQ_AFF
     {19, 8, 0, 1, false},  // IORING_REGISTER_IOWQ_MAX_WORKERS
-    {20, 0, 16, 1, false},  // IORING_REGISTER_RING_FDS
-    {21, 0, 16, 1, false},  // IORING_UNREGISTER_RING_FDS
+    {20, 0, 16, 1, true},  // IORING_REGISTER_RING_FDS
+    {21, 0, 16, 1, true},  // IORING_UNREGISTER_RING_FDS
     {22, 40, 0, 1, false},  // IORING_REGISTER_PBUF_RING
     {23, 40, 0, 1, false},  // IORING_UNREGISTER_PBUF_RING
     {24, 64, 0, 1, true},  // IORING_REGISTER_SYNC_CANCEL
@@ -48,9 +48,9 @@ inline constexpr RegisterRule kRegisterRules[] = {
     {30, 32, 0, 1, false},  // IORING_REGISTER_CLONE_BUFFERS
     {31, 64, 0, 1, false},  // IORING_REGISTER_SEND_MSG_RING
     {32, 96, 0, 1, false},  // IORING_REGISTER_ZCRX_IFQ
-    {33, 120, 0, 1, false},  // IORING_REGISTER_RESIZE_RINGS
-    {34, 32, 0, 1, false},  // IORING_REGISTER_MEM_REGION
-    {35, 40, 0, 1, false},  // IORING_REGISTER_QUERY
+    {33, 120, 0, 1, true},  // IORING_REGISTER_RESIZE_RINGS
+    {34, 32, 0, 1, true},  // IORING_REGISTER_MEM_REGION
+    {35, 40, 0, 1, true},  // IORING_REGISTER_QUERY
     {36, 72, 0, 1, false},  // IORING_REGISTER_ZCRX_CTRL
 };
 

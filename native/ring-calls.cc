@@ -1,12 +1,11 @@
 // The native calls about a ring. Every argument is checked here; refusals of the kernel go back as
 // -errno, misuse as an exception.
-#include <sys/uio.h>
-
 #include <cstring>
 #include <string>
 #include <thread>
 
 #include "native-function.h"
+#include "register-args.h"
 #include "ring.h"
 #include "wake.h"
 
@@ -28,17 +27,37 @@ bool ReadEnter(const Call& call, uint32_t* to_submit, uint32_t* min_complete, ui
          call.args.U32(3, "flags", flags);
 }
 
+/**
+ * What the call names: the ring's descriptor, or the index that is argument `at`, where one is given. An index
+ * must be asked for by a flag, and hold this ring or nothing. False with an exception pending.
+ */
+bool ReadNumber(const Call& call, Ring* ring, size_t at, bool by_index, const char* flag, bool* given, int* number) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(call.args.env(), call.values[at], &type);
+  *given = type != napi_null;
+  auto word = static_cast<uint32_t>(ring->fd());
+  if (*given && !call.args.U32(at, "index", &word)) return false;
+  if (*given && !by_index) {
+    return call.args.ThrowRange("an index is given, and " + std::string(flag) + " is not; set it, or leave the index out");
+  }
+  *number = static_cast<int>(word);
+  return true;
+}
+
 /** The hot path: enter(ring, toSubmit, minComplete, flags). */
 napi_value Enter(napi_env env, napi_callback_info info) {
   Call call(env, info, "enter", 4);
   Ring* ring = call.FindRing();
   uint32_t to_submit, min_complete, flags;
   if (ring == nullptr || !ReadEnter(call, &to_submit, &min_complete, &flags)) return nullptr;
+  bool by_index = (flags & IORING_ENTER_REGISTERED_RING) != 0;
+  // The descriptor itself is taken for an index then.
+  if (by_index && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(ring->fd()))) return nullptr;
   if (!ring->MayWait(min_complete, flags, 0, 0)) return ThrowUnbounded(call.args);
-  return Int(env, ring->Enter(to_submit, min_complete, flags, 0, 0));
+  return Int(env, ring->Enter(ring->fd(), to_submit, min_complete, flags, 0, 0));
 }
 
-/** enterArg(ring, toSubmit, minComplete, flags, address, size). */
+/** enterArg(ring, toSubmit, minComplete, flags, address, size, index): index is null where the descriptor is meant. */
 napi_value EnterArg(napi_env env, napi_callback_info info) {
   Call call(env, info, "enterArg");
   Ring* ring = call.FindRing();
@@ -48,6 +67,10 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
       !call.args.Address(4, "arg.addr", &address) || !call.args.U32(5, "arg.size", &size)) {
     return nullptr;
   }
+  bool by_index = (flags & IORING_ENTER_REGISTERED_RING) != 0, given;
+  int number;
+  if (!ReadNumber(call, ring, 6, by_index, "IORING_ENTER_REGISTERED_RING in flags", &given, &number)) return nullptr;
+  if (by_index && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(number))) return nullptr;
   // With EXT_ARG_REG it is an offset into a registered region, which the kernel checks.
   bool offset = (flags & kEnterExtArgReg) != 0;
   if (!offset && address != 0 && !ring->session()->arena.Contains(address, size)) {
@@ -56,57 +79,82 @@ napi_value EnterArg(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (!ring->MayWait(min_complete, flags, address, size)) return ThrowUnbounded(call.args);
-  return Int(env, ring->Enter(to_submit, min_complete, flags, address, size));
+  return Int(env, ring->Enter(number, to_submit, min_complete, flags, address, size));
 }
 
-const RegisterRule* FindRule(uint32_t opcode) {
-  for (const RegisterRule& rule : kRegisterRules) {
-    if (rule.opcode == opcode) return &rule;
+napi_value Words(napi_env env, const uint32_t* words, size_t count) {
+  napi_value array;
+  napi_create_array_with_length(env, count, &array);
+  for (size_t i = 0; i < count; i++) napi_set_element(env, array, static_cast<uint32_t>(i), Uint(env, words[i]));
+  return array;
+}
+
+/** [handle, fd, the words of io_uring_params, SQ ring buffer, CQ ring buffer, SQEs buffer]. */
+napi_value RingParts(napi_env env, const Ring* ring, const RingBuffers& buffers) {
+  uint32_t words[sizeof(io_uring_params) / sizeof(uint32_t)];
+  std::memcpy(words, &ring->params(), sizeof words);
+  napi_value parts[] = {Uint(env, ring->handle()), Int(env, ring->fd()), Words(env, words, std::size(words)),
+                        buffers.sq, buffers.cq, buffers.sqes};
+  napi_value result;
+  napi_create_array_with_length(env, std::size(parts), &result);
+  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
+  return result;
+}
+
+/** IORING_REGISTER_RESIZE_RINGS: -errno, or the ring's parts with the new memory; views of the old are detached. */
+napi_value Resize(const Call& call, Ring* ring, int number, uint32_t opcode, uint64_t arg, uint32_t nr_args) {
+  napi_env env = call.args.env();
+  uint64_t fault = Arena::FaultPage();
+  if (arg == 0 || nr_args != 1 || (arg >= fault && arg < fault + Arena::PageBytes())) {
+    return Int(env, ring->Register(number, opcode, arg, nr_args));
   }
+  if (ring->fd() < 0) {
+    call.args.ThrowState("this ring's descriptor is closed, so the memory of other queues could not be mapped; resize it before");
+    return nullptr;
+  }
+  io_uring_params params;
+  std::memcpy(&params, reinterpret_cast<const void*>(arg), sizeof params);
+  int result = ring->Register(number, opcode, reinterpret_cast<uint64_t>(&params), 1);
+  std::memcpy(reinterpret_cast<void*>(arg), &params, sizeof params);
+  if (result != 0) return Int(env, result);
+  RingBuffers buffers;
+  int error = ring->Remap(params.sq_entries, params.cq_entries, &buffers);
+  if (error == 0) return RingParts(env, ring, buffers);
+  ring->Close(true);
+  call.args.ThrowState("the ring's new memory could not be mapped (errno " + std::to_string(-error) + "), so it was closed");
   return nullptr;
 }
 
-/** Does every buffer that the kernel would pin lie in this kernel's memory? Else an exception is pending. */
-bool CheckBuffers(const Call& call, const Ring* ring, uint64_t arg, uint32_t nr_args) {
-  constexpr uint64_t kBufferBytesMax = 1u << 30;
+/** The entries of IORING_REGISTER_RING_FDS or its opposite, copied: what was checked is what the kernel gets. */
+struct SlotEntries {
+  /** 0: they can't be read, or there are too many; the kernel says so. */
+  uint32_t count = 0;
+  io_uring_rsrc_update at[RegisteredRings::kSlots];
+};
+
+/** Reads and checks them, from memory that is this kernel's: false with an exception pending. */
+bool ReadSlots(const Call& call, Ring* ring, uint32_t opcode, uint64_t arg, uint32_t nr_args, bool elsewhere, SlotEntries* entries) {
   uint64_t fault = Arena::FaultPage();
-  for (uint32_t i = 0; i < nr_args; i++) {
-    uint64_t at = arg + i * sizeof(iovec);
-    // Where the list itself faults the kernel stops.
-    if (at + sizeof(iovec) > fault && at < fault + Arena::PageBytes()) return true;
-    iovec named;
-    std::memcpy(&named, reinterpret_cast<const void*>(at), sizeof named);
-    auto address = reinterpret_cast<uint64_t>(named.iov_base);
-    // An empty slot, and lengths that the kernel refuses before it looks at the memory.
-    if (address == 0 || named.iov_len == 0 || named.iov_len > kBufferBytesMax) continue;
-    if (ring->session()->arena.Contains(address, named.iov_len)) continue;
-    return call.args.ThrowRange("buffer " + std::to_string(i) + " has " + std::to_string(named.iov_len) + " bytes at address " +
-                                std::to_string(address) + ", which are not all memory of this kernel; use kernel.memory.alloc()");
-  }
-  return true;
+  if (arg == 0 || (arg >= fault && arg < fault + Arena::PageBytes()) || nr_args > RegisteredRings::kSlots) return true;
+  entries->count = nr_args;
+  std::memcpy(entries->at, reinterpret_cast<const void*>(arg), nr_args * sizeof *entries->at);
+  const RegisteredRings& registered = call.state->registered;
+  if (opcode == IORING_REGISTER_RING_FDS) return registered.MayRegister(call.args, ring, entries->at, nr_args);
+  return elsewhere || registered.MayUnregister(call.args, ring, entries->at, nr_args);
 }
 
-/** Is the argument what the opcode takes? Else an exception is pending. */
-bool CheckRegisterArg(const Call& call, const Ring* ring, uint32_t opcode, bool number, uint64_t arg, uint32_t nr_args) {
-  const std::string name = "opcode " + std::to_string(opcode);
-  const RegisterRule* rule = FindRule(opcode);
-  if (rule == nullptr) {
-    // The kernel refuses an opcode that it doesn't know, and faults on one that is newer than our table.
-    if (arg == 0) return true;
-    return call.args.ThrowRange(name + " is not in the specification, so nobody knows how much memory it touches; pass null");
+/** After the call: what the kernel wrote goes back, and this thread's slots are noted. */
+void NoteSlots(const Call& call, Ring* ring, uint32_t opcode, uint64_t arg, bool elsewhere, const SlotEntries& entries, int result) {
+  if (result <= 0 || entries.count == 0) return;
+  auto done = static_cast<uint32_t>(result);
+  std::memcpy(reinterpret_cast<void*>(arg), entries.at, done * sizeof *entries.at);
+  if (elsewhere) return;
+  RegisteredRings& registered = call.state->registered;
+  if (opcode == IORING_REGISTER_RING_FDS) {
+    registered.Registered(ring, entries.at, done);
+  } else {
+    registered.Unregistered(entries.at, done);
   }
-  if (!rule->allowed) {
-    return call.args.ThrowRange(name + " is not offered: it would change memory or descriptors that this port holds");
-  }
-  if (arg == 0 || rule->kind == 2) return true;
-  if (rule->kind == 0) return call.args.ThrowRange(name + " takes no argument; pass null");
-  if (number) return call.args.ThrowType(name + " takes an address; pass Region.addr, a bigint");
-  uint64_t size = rule->fixed_bytes + static_cast<uint64_t>(rule->bytes_per_arg) * nr_args;
-  if (ring->session()->arena.Contains(arg, size)) {
-    return opcode != IORING_REGISTER_BUFFERS || CheckBuffers(call, ring, arg, nr_args);
-  }
-  return call.args.ThrowRange(name + " touches " + std::to_string(size) + " bytes at address " + std::to_string(arg) +
-                              ", which is not all memory of this kernel; use kernel.memory.alloc()");
 }
 
 napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, bool elsewhere) {
@@ -128,18 +176,36 @@ napi_value RegisterBy(napi_env env, napi_callback_info info, const char* name, b
     return nullptr;
   }
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
+  bool by_index = plain != opcode, given;
+  int number;
+  if (!ReadNumber(call, ring, 4, by_index, "IORING_REGISTER_USE_REGISTERED_RING in opcode", &given, &number)) return nullptr;
+  // Another thread has a table of its own, which is empty.
+  if (by_index && !elsewhere && !call.state->registered.MayName(call.args, ring, static_cast<uint32_t>(number))) return nullptr;
   if (!CheckRegisterArg(call, ring, plain, type == napi_number, arg, nr_args)) return nullptr;
+  // -1 has a meaning of its own to the kernel, which a ring whose descriptor is closed does not have.
+  if (number < 0 && !given) return Int(env, -EBADF);
+  if (plain == kRegisterResizeRings) {
+    if (!elsewhere) return Resize(call, ring, number, opcode, arg, nr_args);
+    call.args.ThrowRange("a ring is resized by its own thread, which maps its memory; use register()");
+    return nullptr;
+  }
+  SlotEntries entries;
+  bool slots = plain == IORING_REGISTER_RING_FDS || plain == IORING_UNREGISTER_RING_FDS;
+  if (slots && !ReadSlots(call, ring, plain, arg, nr_args, elsewhere, &entries)) return nullptr;
+  uint64_t address = entries.count == 0 ? arg : reinterpret_cast<uint64_t>(entries.at);
   int result = 0;
-  auto act = [&] { result = ring->Register(opcode, arg, nr_args); };
+  auto act = [&] { result = ring->Register(number, opcode, address, nr_args); };
   if (elsewhere) {
     std::thread(act).join();
   } else {
     act();
   }
+  if (plain == kRegisterMemRegion && result == 0) ring->NoteWaitRegion(ReadWaitRegion(arg));
+  if (slots) NoteSlots(call, ring, plain, arg, elsewhere, entries, result);
   return Int(env, result);
 }
 
-/** register(ring, opcode, arg, nrArgs): arg is null, an address (bigint) or a number. */
+/** register(ring, opcode, arg, nrArgs, index): arg is null, an address (bigint) or a number; index is null or a number. */
 napi_value Register(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "register", false); }
 napi_value RegisterElsewhere(napi_env env, napi_callback_info info) { return RegisterBy(env, info, "registerElsewhere", true); }
 
@@ -150,7 +216,7 @@ napi_value SubmitElsewhere(napi_env env, napi_callback_info info) {
   uint32_t to_submit;
   if (ring == nullptr || !call.args.U32(1, "toSubmit", &to_submit)) return nullptr;
   int result = 0;
-  std::thread([&] { result = ring->Enter(to_submit, 0, 0, 0, 0); }).join();
+  std::thread([&] { result = ring->Enter(ring->fd(), to_submit, 0, 0, 0, 0); }).join();
   return Int(env, result);
 }
 
@@ -161,16 +227,9 @@ napi_value CloseDescriptor(napi_env env, napi_callback_info info) {
   return ring == nullptr ? nullptr : Int(env, ring->CloseDescriptor());
 }
 
-napi_value Words(napi_env env, const uint32_t* words, size_t count) {
-  napi_value array;
-  napi_create_array_with_length(env, count, &array);
-  for (size_t i = 0; i < count; i++) napi_set_element(env, array, static_cast<uint32_t>(i), Uint(env, words[i]));
-  return array;
-}
-
 /**
- * setup(kernel, entries, flags, cqEntries, sqThreadCpu, sqThreadIdle, wqFd, resv0, resv1, resv2): -errno, or
- * [handle, fd, the words of io_uring_params, SQ ring buffer, CQ ring buffer, SQEs buffer].
+ * setup(kernel, entries, flags, cqEntries, sqThreadCpu, sqThreadIdle, wqFd, resv0, resv1, resv2): -errno, or the
+ * ring's parts.
  */
 napi_value Setup(napi_env env, napi_callback_info info) {
   Call call(env, info, "setup");
@@ -187,17 +246,9 @@ napi_value Setup(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   Ring* ring = nullptr;
-  napi_value sq_buffer = nullptr, cq_buffer = nullptr, sqes_buffer = nullptr;
-  int error = Ring::Setup(session, entries, &params, &ring, &sq_buffer, &cq_buffer, &sqes_buffer);
-  if (error < 0) return Int(env, error);
-  uint32_t words[sizeof params / sizeof(uint32_t)];
-  std::memcpy(words, &params, sizeof words);
-  napi_value parts[] = {Uint(env, ring->handle()), Int(env, ring->fd()), Words(env, words, std::size(words)),
-                        sq_buffer, cq_buffer, sqes_buffer};
-  napi_value result;
-  napi_create_array_with_length(env, std::size(parts), &result);
-  for (uint32_t i = 0; i < std::size(parts); i++) napi_set_element(env, result, i, parts[i]);
-  return result;
+  RingBuffers buffers;
+  int error = Ring::Setup(session, entries, &params, &ring, &buffers);
+  return error < 0 ? Int(env, error) : RingParts(env, ring, buffers);
 }
 
 /** Idempotent, as is ringDrop: a handle of a closed ring is ignored. */

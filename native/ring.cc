@@ -32,8 +32,7 @@ int MapRegion(napi_env env, int fd, uint64_t offset, size_t length, Mapping** ma
 
 }  // namespace
 
-int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, napi_value* sq_buffer,
-                napi_value* cq_buffer, napi_value* sqes_buffer) {
+int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Ring** ring, RingBuffers* buffers) {
   if ((params->flags & IORING_SETUP_ATTACH_WQ) != 0) {
     // Only to a ring of this session: libuv may have an io_uring of its own in this process.
     bool ours = session->fds.Owns(static_cast<int>(params->wq_fd));
@@ -49,22 +48,7 @@ int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Rin
   if ((params->flags & kSetupRegisteredFdOnly) != 0) return -EOPNOTSUPP;
 
   auto* self = new Ring(session, fd, *params);
-  napi_env env = session->state->env;
-  const io_uring_params& p = *params;
-  size_t cqe_bytes = (p.flags & IORING_SETUP_CQE32) != 0 ? 2 * sizeof(io_uring_cqe) : sizeof(io_uring_cqe);
-  size_t sqe_bytes = (p.flags & IORING_SETUP_SQE128) != 0 ? 2 * sizeof(io_uring_sqe) : sizeof(io_uring_sqe);
-  size_t cq_length = p.cq_off.cqes + p.cq_entries * cqe_bytes;
-  // Without an array the SQ ring is only the words, which lie before the CQEs of the same mapping.
-  size_t sq_length = (p.flags & kSetupNoSqArray) != 0 ? cq_length : p.sq_off.array + p.sq_entries * sizeof(uint32_t);
-  bool single = (p.features & IORING_FEAT_SINGLE_MMAP) != 0;
-  int error = MapRegion(env, fd, IORING_OFF_SQ_RING, single ? std::max(sq_length, cq_length) : sq_length, &self->sq_, sq_buffer);
-  if (error == 0 && single) {
-    self->cq_ = self->sq_;
-    *cq_buffer = *sq_buffer;
-  } else if (error == 0) {
-    error = MapRegion(env, fd, IORING_OFF_CQ_RING, cq_length, &self->cq_, cq_buffer);
-  }
-  if (error == 0) error = MapRegion(env, fd, IORING_OFF_SQES, p.sq_entries * sqe_bytes, &self->sqes_, sqes_buffer);
+  int error = self->Map(buffers);
   if (error == 0 && !session->state->rings.Add(self, &self->handle_)) error = -EMFILE;
   if (error != 0) {
     self->Close(true);
@@ -74,15 +58,60 @@ int Ring::Setup(Session* session, uint32_t entries, io_uring_params* params, Rin
   return 0;
 }
 
+int Ring::Map(RingBuffers* buffers) {
+  napi_env env = session_->state->env;
+  const io_uring_params& p = params_;
+  size_t cqe_bytes = (p.flags & IORING_SETUP_CQE32) != 0 ? 2 * sizeof(io_uring_cqe) : sizeof(io_uring_cqe);
+  size_t sqe_bytes = (p.flags & IORING_SETUP_SQE128) != 0 ? 2 * sizeof(io_uring_sqe) : sizeof(io_uring_sqe);
+  size_t cq_length = p.cq_off.cqes + p.cq_entries * cqe_bytes;
+  // Without an array the SQ ring is only the words, which lie before the CQEs of the same mapping.
+  size_t sq_length = (p.flags & kSetupNoSqArray) != 0 ? cq_length : p.sq_off.array + p.sq_entries * sizeof(uint32_t);
+  bool single = (p.features & IORING_FEAT_SINGLE_MMAP) != 0;
+  int error = MapRegion(env, fd_, IORING_OFF_SQ_RING, single ? std::max(sq_length, cq_length) : sq_length, &sq_, &buffers->sq);
+  if (error == 0 && single) {
+    cq_ = sq_;
+    buffers->cq = buffers->sq;
+  } else if (error == 0) {
+    error = MapRegion(env, fd_, IORING_OFF_CQ_RING, cq_length, &cq_, &buffers->cq);
+  }
+  if (error == 0) error = MapRegion(env, fd_, IORING_OFF_SQES, p.sq_entries * sqe_bytes, &sqes_, &buffers->sqes);
+  return error;
+}
+
+void Ring::ReleaseMappings(bool detach) {
+  // Views go before the memory: a view of unmapped memory is a crash.
+  Mapping* mappings[] = {sqes_, cq_ == sq_ ? nullptr : cq_, sq_};
+  for (Mapping* mapping : mappings) {
+    if (mapping == nullptr) continue;
+    if (detach) mapping->Detach();
+    mapping->Release(true);
+  }
+  sq_ = cq_ = sqes_ = nullptr;
+}
+
+int Ring::Remap(uint32_t sq_entries, uint32_t cq_entries, RingBuffers* buffers) {
+  ReleaseMappings(true);
+  params_.sq_entries = sq_entries;
+  params_.cq_entries = cq_entries;
+  if ((params_.flags & kSetupNoSqArray) == 0) {
+    // The kernel does not say where the array is now: behind the CQEs, at the next cache line.
+    constexpr uint32_t kCacheLine = 64;
+    uint32_t cqe_bytes = (params_.flags & IORING_SETUP_CQE32) != 0 ? 32 : 16;
+    uint32_t end = params_.cq_off.cqes + cq_entries * cqe_bytes;
+    params_.sq_off.array = (end + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+  return Map(buffers);
+}
+
 bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t size) const {
   if (session_->unbounded_waits) return true;
   // Waits for room in the SQ, which comes for certain only if the polling thread is awake.
   if ((flags & IORING_ENTER_SQ_WAIT) != 0 && (flags & IORING_ENTER_SQ_WAKEUP) == 0) return false;
   if ((flags & IORING_ENTER_GETEVENTS) == 0 || min_complete == 0) return true;
   if ((flags & IORING_ENTER_EXT_ARG) == 0) return false;
+  if ((flags & kEnterExtArgReg) != 0) return MayWaitByRegion(arg, size);
   // A wrong size or a faulting address is refused by the kernel before it waits.
   if (size != sizeof(io_uring_getevents_arg)) return true;
-  if ((flags & kEnterExtArgReg) != 0) return false;
   uint64_t fault = Arena::FaultPage();
   if (arg == 0 || (arg >= fault && arg < fault + Arena::PageBytes())) return true;
   io_uring_getevents_arg value;
@@ -93,15 +122,31 @@ bool Ring::MayWait(uint32_t min_complete, uint32_t flags, uint64_t arg, uint64_t
   return value.ts != 0 || min_wait_usec != 0;
 }
 
-int Ring::Register(uint32_t opcode, uint64_t arg, uint32_t nr_args) {
-  // -1 has a meaning of its own to the kernel.
-  if (fd_ < 0) return -EBADF;
+bool Ring::MayWaitByRegion(uint64_t offset, uint64_t size) const {
+  // struct io_uring_reg_wait: a time, then min_wait_usec, then flags, of which the only one says that the time counts.
+  constexpr uint64_t kEntryBytes = 64, kMinWait = 16, kFlags = 20;
+  // No region, a wrong size, or an offset beyond the region: the kernel refuses it before it waits.
+  if (size != kEntryBytes || wait_region_.length < kEntryBytes || offset > wait_region_.length - kEntryBytes) return true;
+  if (wait_region_.address == 0) return false;
+  auto bounded = [&](uint64_t at) {
+    uint32_t min_wait_usec, flags;
+    const char* entry = reinterpret_cast<const char*>(wait_region_.address + at);
+    std::memcpy(&min_wait_usec, entry + kMinWait, sizeof min_wait_usec);
+    std::memcpy(&flags, entry + kFlags, sizeof flags);
+    // Flags that the kernel does not have it refuses.
+    return flags != 0 || min_wait_usec != 0;
+  };
+  // Of the last entry some kernels read the first instead.
+  return bounded(offset) && (offset + kEntryBytes != wait_region_.length || bounded(0));
+}
+
+int Ring::Register(int number, uint32_t opcode, uint64_t arg, uint32_t nr_args) {
   uint32_t plain = opcode & ~kRegisterUseRegisteredRing;
   bool about_eventfd = plain == IORING_REGISTER_EVENTFD || plain == IORING_REGISTER_EVENTFD_ASYNC ||
                        plain == IORING_UNREGISTER_EVENTFD;
   // A ring has one eventfd: the program's call must find the ring as if ready() had never used it.
   if (about_eventfd && wake_ != nullptr) wake_->GiveUpEventfd();
-  return SysRegister(fd_, opcode, arg, nr_args);
+  return SysRegister(number, opcode, arg, nr_args);
 }
 
 int Ring::CloseDescriptor() {
@@ -121,7 +166,10 @@ bool Ring::ComeToRest() {
   cancel.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
   // Bounds the wait for requests that no cancel can interrupt.
   cancel.timeout.tv_nsec = 100'000'000;
-  int result = SysRegister(fd_, IORING_REGISTER_SYNC_CANCEL, reinterpret_cast<uint64_t>(&cancel), 1);
+  // A ring whose descriptor is closed may still have an index.
+  int slot = fd_ >= 0 ? -1 : session_->state->registered.SlotOf(this);
+  uint32_t by_index = slot >= 0 ? kRegisterUseRegisteredRing : 0;
+  int result = SysRegister(slot >= 0 ? slot : fd_, IORING_REGISTER_SYNC_CANCEL | by_index, reinterpret_cast<uint64_t>(&cancel), 1);
   if (result < 0 && result != -ENOENT) return false;
   // A polling thread may still take what is queued.
   if ((params_.flags & IORING_SETUP_SQPOLL) == 0) return true;
@@ -132,14 +180,9 @@ void Ring::Close(bool detach) {
   if (wake_ != nullptr) wake_->Shutdown();
   wake_ = nullptr;
   if (!ComeToRest()) session_->clean = false;
-  // Views go before the memory: a view of unmapped memory is a crash.
-  Mapping* mappings[] = {sqes_, cq_ == sq_ ? nullptr : cq_, sq_};
-  for (Mapping* mapping : mappings) {
-    if (mapping == nullptr) continue;
-    if (detach) mapping->Detach();
-    mapping->Release(true);
-  }
-  // The mappings keep a ring alive as its descriptor does, so both must go.
+  ReleaseMappings(detach);
+  // Slots and mappings keep a ring alive as its descriptor does, so all must go.
+  session_->state->registered.Release(this);
   if (fd_ >= 0) close(fd_);
   session_->state->rings.Remove(handle_);
   delete this;

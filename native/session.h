@@ -10,6 +10,7 @@
 #include "eventfd-counts.h"
 #include "fd-table.h"
 #include "handle-table.h"
+#include "registered-rings.h"
 
 namespace ringspec {
 
@@ -21,6 +22,7 @@ struct AddonState {
   napi_env env;
   HandleTable<Session> sessions;
   HandleTable<Ring> rings;
+  RegisteredRings registered;
 };
 
 class Session {

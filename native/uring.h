@@ -22,6 +22,10 @@ inline constexpr uint32_t kEnterExtArgReg = 1u << 6;
 inline constexpr size_t kMinWaitOffset = 12;
 // Since 6.3: the descriptor given to io_uring_register is an index.
 inline constexpr uint32_t kRegisterUseRegisteredRing = 1u << 31;
+// Since 6.13, the first two, and 6.18.
+inline constexpr uint32_t kRegisterResizeRings = 33;
+inline constexpr uint32_t kRegisterMemRegion = 34;
+inline constexpr uint32_t kRegisterQuery = 35;
 
 // -errno instead of -1 and errno. The numbers are the same on every architecture since 5.1.
 inline int SysSetup(uint32_t entries, io_uring_params* params) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import ts from "typescript";
 
 /** Of dist/src, what the oracle is made of. */
-const PARTS = ["kernel.js", "fdinfo.js", "model", "oracle", "program", "ring", "spec"];
+const PARTS = ["kernel.js", "kernel.js.map", "fdinfo.js", "fdinfo.js.map", "model", "oracle", "program", "ring", "spec"];
 
 /** What a run has come by. */
 const BOOK = `export const cited = new Set();

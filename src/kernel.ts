@@ -137,7 +137,10 @@ export interface InfoFile {
   close(): void;
 }
 
-/** One io_uring, raw: memory that both sides write. */
+/**
+ * One io_uring, raw: memory that both sides write. IORING_REGISTER_RESIZE_RINGS gives it other memory: `params` and the
+ * three views are new after it, and older views show nothing any more.
+ */
 export interface Ring {
   readonly fd: Fd;
   readonly params: IoUringParams;
@@ -147,15 +150,25 @@ export interface Ring {
   readonly cqRing: Uint8Array;
   readonly sqes: Uint8Array;
   readonly closed: boolean;
-  /** io_uring_enter(2): what it returned, or -errno. The model throws WouldBlockForever where the call would never return. */
-  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number;
-  /** io_uring_register(2): what it returned, or -errno. `arg` is an address in this kernel's memory, or a number where the opcode takes one. */
-  register(opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  /**
+   * io_uring_enter(2): what it returned, or -errno. The model throws WouldBlockForever where the call would never return.
+   * `index` stands in the descriptor's place, with IORING_ENTER_REGISTERED_RING only; throws RangeError where it
+   * is that of another ring.
+   */
+  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg, index?: number): number;
+  /**
+   * io_uring_register(2): what it returned, or -errno. `arg` is an address in this kernel's memory, or a number where the
+   * opcode takes one. `index` stands in the descriptor's place, with IORING_REGISTER_USE_REGISTERED_RING only.
+   */
+  register(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number;
   /** io_uring_enter(2) by another thread of the application, which lives for this call and waits for nothing. */
   submitElsewhere(toSubmit: number): number;
   /** io_uring_register(2) by another thread of the application, which lives for this call. */
-  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number;
-  /** close(2) of the ring's descriptor, and no more: the mappings stay. Later calls return -EBADF; close() lets go of the rest. */
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number;
+  /**
+   * close(2) of the ring's descriptor, and no more: the mappings and registered indices stay. Later calls return -EBADF
+   * but by an index; close() lets go of the rest.
+   */
   closeDescriptor(): number;
   /**
    * Opens what procfs shows of this ring. It takes a descriptor: open it before requests that make or guess some.

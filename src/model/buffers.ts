@@ -3,7 +3,7 @@
 // by its address, so memory that was given back while it is registered is not: freeing it is the application's fault.
 import { EBUSY, EFAULT, EINVAL, ENOMEM, ENXIO, EOVERFLOW } from "../spec/constants.gen.ts";
 import { IOVEC } from "../spec/codec.gen.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, RingState } from "./machine.ts";
 import { load64 } from "./memory.ts";
 import type { Request } from "./request.ts";
 
@@ -64,7 +64,7 @@ const pages = ({ addr, len }: RegisteredBuffer): number => Number((addr + BigInt
 export function lockedPages(machines: readonly Machine[]): number {
   let sum = 0;
   for (const m of new Set(machines)) {
-    sum += ringPages(m);
+    sum += ringPages(m.ring) + Math.ceil((m.ring.region?.size ?? 0) / Number(PAGE));
     const held = new Set<RegisteredBuffer | undefined>(m.ring.buffers);
     for (const r of m.requests.values()) if (r.state !== "done") held.add(r.buffer);
     for (const buffer of held) if (buffer !== undefined) sum += pages(buffer);
@@ -73,9 +73,9 @@ export function lockedPages(machines: readonly Machine[]): number {
 }
 
 /** Both regions of a ring, in whole pages. */
-export function ringPages(m: Machine): number {
+export function ringPages({ ring, sqes }: RingState): number {
   const whole = (bytes: number): number => Math.ceil(bytes / Number(PAGE));
-  return whole(m.ring.ring.bytes.length) + whole(m.ring.sqes.bytes.length);
+  return whole(ring.bytes.length) + whole(sqes.bytes.length);
 }
 
 /** io_find_buf_node: the request's buffer, looked up once, when it is first issued. [buffers.found-late] [buffers.bad-index] */

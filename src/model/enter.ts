@@ -1,10 +1,10 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  CLOCK_MONOTONIC, EBADF, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
-import { GETEVENTS_ARG, REG_WAIT } from "../spec/codec.gen.ts";
+import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { polls, reap } from "./iopoll.ts";
@@ -12,10 +12,12 @@ import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import { registerOn } from "./register.ts";
+import { fileOfIndex } from "./registered-ring.ts";
 import { hasPollThread, wakePollThread } from "./sqpoll.ts";
 import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
+import { registeredWait } from "./wait-region.ts";
 
 const KNOWN =
   IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |
@@ -26,6 +28,8 @@ export interface EnterCall {
   readonly minComplete: number;
   readonly flags: number;
   readonly arg: EnterArg | undefined;
+  /** With IORING_ENTER_REGISTERED_RING: the number in the descriptor's place; left out: the descriptor's own. */
+  readonly index?: number | undefined;
 }
 
 /** io_uring_enter: its result or -errno. Throws WouldBlockForever where nothing can end the wait. */
@@ -56,8 +60,11 @@ function enterRing(m: Machine, call: EnterCall): number {
   const { toSubmit, flags } = call;
   // [enter.unknown-flag]
   if ((flags & ~KNOWN) !== 0) return -EINVAL;
-  // [enter.registered-index] the number is an index then, and this part of the model has none registered
-  if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) return m.ringFd >= REGISTERED_MAX ? -EINVAL : -EBADF;
+  // [enter.registered-index] the number is an index then
+  if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) {
+    const file = fileOfIndex(m.world, call.index ?? m.ringFd >>> 0);
+    if (file < 0) return file;
+  }
   // [enter.sq-flags-ignored] [enter.reg-without-ext] [setup.disabled-enter]
   if (m.ring.disabled) return -EBADFD;
   // [setup.single-issuer-owner]
@@ -96,11 +103,9 @@ function leftToThread(m: Machine, { toSubmit, flags }: EnterCall): number {
   return toSubmit | 0;
 }
 
-/** Ring descriptors that a thread may register. */
-const REGISTERED_MAX = 16;
 const SIGSET_BYTES = 8;
 
-interface WaitArg {
+export interface WaitArg {
   /** How long, or with IORING_ENTER_ABS_TIMER until when. */
   readonly timeNs: bigint | undefined;
   /** How long all of `min_complete` is waited for; after that any completion will do. */
@@ -115,7 +120,7 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
   // [enter.sigmask-argument] without EXT_ARG the argument is the mask
   if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, minWaitNs: 0n, sigmask: addr, sigmaskBytes: size };
-  if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(size);
+  if ((call.flags & IORING_ENTER_EXT_ARG_REG) !== 0) return registeredWait(m, addr, size);
   // [enter.ext-arg-size]
   if (size !== GETEVENTS_ARG.size) return -EINVAL;
   const bytes = m.memory.read(addr, GETEVENTS_ARG.size);
@@ -131,12 +136,6 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   if (ns === -EFAULT) return -EFAULT;
   // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
   return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
-}
-
-/** io_get_ext_arg_reg, on a ring without a registered region. [enter.reg-wait-size] [enter.reg-wait-region] */
-function registeredWait(size: number): number {
-  if (size !== REG_WAIT.size) return -EINVAL;
-  return -EFAULT;
 }
 
 /** set_user_sigmask: 0 or -errno. [enter.sigmask-checked] */
@@ -237,10 +236,10 @@ function deadline(m: Machine, { timeNs }: WaitArg, flags: number): WaitDeadline 
 }
 
 /** io_uring_register: its result or -errno. */
-export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number): number {
+export function register(m: Machine, opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
   m.inCall = !hasPollThread(m);
   try {
-    const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs);
+    const result = registerOn(m, opcode, BigInt(arg ?? 0), nrArgs, index);
     leaveCall(m);
     return result;
   } finally {

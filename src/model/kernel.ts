@@ -3,13 +3,17 @@ import {
   KernelError, Unmodelled, type AddressSpace, type EnterArg, type Fd, type IoUringParams, type Kernel, type KernelProfile,
   type InfoFile, type Region, type Ring, type SetupParams, type System,
 } from "../kernel.ts";
-import { EBADF, EEXIST, ENOMEM, IORING_SETUP_SINGLE_ISSUER } from "../spec/constants.gen.ts";
+import {
+  EBADF, EEXIST, EINVAL, ENOMEM, IORING_ENTER_REGISTERED_RING, IORING_REGISTER_RESIZE_RINGS,
+  IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SINGLE_ISSUER,
+} from "../spec/constants.gen.ts";
 import { lockedPages } from "./buffers.ts";
 import { enter, register } from "./enter.ts";
 import { formatInfo, readInfo } from "./fdinfo.ts";
 import { Machine, RingState } from "./machine.ts";
 import { Memory, segment } from "./memory.ts";
 import { PROFILE_6_18 } from "./profile.ts";
+import { checkIndex, NO_RING, releaseSlots, withEmptyTable } from "./registered-ring.ts";
 import { checkSetup, filledParams, newRing } from "./setup.ts";
 import { advance, nextTimer, Simulation } from "./simulate.ts";
 import { hasPollThread, isInBatch, pollThreadSince } from "./sqpoll.ts";
@@ -65,7 +69,7 @@ interface Shared {
 
 class ModelRing implements Ring {
   readonly fd: Fd;
-  readonly params: IoUringParams;
+  private setupParams: IoUringParams;
   private readonly shared: Shared;
   private readonly machine: Machine;
   private isClosed = false;
@@ -77,8 +81,18 @@ class ModelRing implements Ring {
   constructor(shared: Shared, machine: Machine, params: IoUringParams, fd: number) {
     this.shared = shared;
     this.machine = machine;
-    this.params = params;
+    this.setupParams = params;
     this.fd = fd;
+  }
+
+  /** As the kernel filled them in; sizes, and where the array is, as they are now. */
+  get params(): IoUringParams {
+    const { sqEntries, cqEntries, arrayOffset, flags } = this.machine.ring;
+    if (sqEntries !== this.setupParams.sqEntries || cqEntries !== this.setupParams.cqEntries) {
+      const array = (flags & IORING_SETUP_NO_SQARRAY) === 0 ? arrayOffset : 0;
+      this.setupParams = { ...this.setupParams, sqEntries, cqEntries, sqOff: { ...this.setupParams.sqOff, array } };
+    }
+    return this.setupParams;
   }
 
   get closed(): boolean {
@@ -106,26 +120,38 @@ class ModelRing implements Ring {
     return this.machine.ring;
   }
 
-  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
+  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg, index?: number): number {
     this.open();
-    if (this.detached) return -EBADF;
     const m = this.machine;
+    const byIndex = (flags & IORING_ENTER_REGISTERED_RING) !== 0;
+    checkIndex(m, index, this.number(index), byIndex);
+    if (this.detached && !byIndex) return -EBADF;
     this.syncClock();
-    const result = enter(m, { toSubmit: toSubmit >>> 0, minComplete: minComplete >>> 0, flags: flags >>> 0, arg });
+    const result = enter(m, { toSubmit: toSubmit >>> 0, minComplete: minComplete >>> 0, flags: flags >>> 0, arg, index: this.number(index) });
     this.shared.simulation.settle(m);
     this.shared.clock.nowNs = m.nowNs;
     this.notify();
     return result;
   }
 
-  register(opcode: number, arg: bigint | number | null, nrArgs: number): number {
+  register(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
     this.open();
-    if (this.detached) return -EBADF;
+    const byIndex = (opcode & IORING_REGISTER_USE_REGISTERED_RING) !== 0;
+    checkIndex(this.machine, index, this.number(index), byIndex);
+    // [mapping.keeps-ring] the ring itself goes on, and by an index it can be named
+    if (this.detached && index === undefined) return -EBADF;
+    if (this.detached && (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) === IORING_REGISTER_RESIZE_RINGS)
+      throw new Error("this ring's descriptor is closed, so the memory of other queues could not be mapped; resize it before");
     this.syncClock();
-    const result = register(this.machine, opcode >>> 0, arg, nrArgs >>> 0);
+    const result = register(this.machine, opcode >>> 0, arg, nrArgs >>> 0, this.number(index));
     this.shared.simulation.settle(this.machine);
     this.notify();
     return result;
+  }
+
+  /** What a call names where it asks for an index: that, or the descriptor, which is -1 once it is closed. */
+  private number(index: number | undefined): number {
+    return index ?? (this.detached ? -1 : this.fd) >>> 0;
   }
 
   /** Whose ring is it? The thread's that made it, or enabled it. [setup.single-issuer-owner] */
@@ -137,12 +163,17 @@ class ModelRing implements Ring {
     throw new Unmodelled("requests of a thread that ends");
   }
 
-  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number {
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
     const ring = this.open();
     const single = (ring.flags & IORING_SETUP_SINGLE_ISSUER) !== 0;
+    const byIndex = (opcode & IORING_REGISTER_USE_REGISTERED_RING) !== 0;
+    if ((opcode & ~IORING_REGISTER_USE_REGISTERED_RING) === IORING_REGISTER_RESIZE_RINGS)
+      throw new RangeError("a ring is resized by its own thread, which maps its memory; use register()");
+    // [register.ring-fds-per-thread] a thread that has done nothing with a ring yet has no table at all
+    if (byIndex && index !== NO_RING) return -EINVAL;
     if (!this.detached && single && !ring.disabled) return -EEXIST;
     const wasDisabled = ring.disabled;
-    const result = this.register(opcode, arg, nrArgs);
+    const result = withEmptyTable(this.shared.world, () => this.register(opcode, arg, nrArgs, index));
     ring.ownedElsewhere = single && wasDisabled && !ring.disabled;
     return result;
   }
@@ -246,6 +277,7 @@ class ModelRing implements Ring {
     this.waiting?.settle("closed");
     const at = this.shared.machines.indexOf(this.machine);
     if (at >= 0) this.shared.machines.splice(at, 1);
+    releaseSlots(this.machine);
     const file = this.detached ? this.keptFile : this.shared.world.fds.get(this.fd);
     if (file !== undefined) {
       if (!this.detached) this.shared.world.fds.delete(this.fd);

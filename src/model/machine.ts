@@ -11,6 +11,7 @@ import { Memory, shareSegment, type Segment } from "./memory.ts";
 import { Request } from "./request.ts";
 import type { Restrictions } from "./restriction.ts";
 import { pollThreadKey, type PollThread } from "./sqpoll.ts";
+import type { MemRegion } from "./wait-region.ts";
 import { World } from "./world.ts";
 
 export interface Cqe {
@@ -81,9 +82,9 @@ export const NOT_THIS_RUN: unique symbol = Symbol("not this run");
 export class RingState {
   readonly flags: number;
   // [mapping.kernel-words-ignored]
-  readonly sqEntries: number;
-  readonly cqEntries: number;
-  readonly arrayOffset: number;
+  sqEntries: number;
+  cqEntries: number;
+  arrayOffset: number;
   /** Bytes of a slot of the CQ and of an SQE: twice the usual with IORING_SETUP_CQE32 and SQE128. */
   readonly cqeSize: number;
   readonly sqeSize: number;
@@ -136,6 +137,8 @@ export class RingState {
   buffers: readonly (RegisteredBuffer | undefined)[] = [];
   /** IORING_SETUP_SINGLE_ISSUER: the thread that made or enabled the ring is not the application's. */
   ownedElsewhere = false;
+  /** From IORING_REGISTER_MEM_REGION. */
+  region: MemRegion | undefined;
   personalities: readonly number[] = [];
   nextPersonality = 1;
   /** The clock of waits: CLOCK_MONOTONIC, or CLOCK_BOOTTIME. */
@@ -199,6 +202,7 @@ export class RingState {
     copy.restricted = this.restricted;
     copy.eventfd = this.eventfd;
     copy.buffers = this.buffers;
+    copy.region = this.region;
     copy.ownedElsewhere = this.ownedElsewhere;
     copy.personalities = this.personalities;
     copy.nextPersonality = this.nextPersonality;

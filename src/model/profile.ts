@@ -10,16 +10,18 @@ export function has(version: readonly [number, number], since: string): boolean 
   return version[0] > major || (version[0] === major && version[1] >= minor);
 }
 
+/** Those of these flags that a kernel of this version has. */
+export const flagBits = (version: readonly [number, number], table: readonly { readonly value: number; readonly since: string }[]): number =>
+  table.reduce((all, { value, since }) => (has(version, since) ? (all | value) >>> 0 : all), 0);
+
 /** The profile of a release, by what the spec says came when. */
 export function profileOf(major: number, minor: number): KernelProfile {
   const version = [major, minor] as const;
-  const bits = (table: readonly { readonly value: number; readonly since: string }[]): number =>
-    table.reduce((all, { value, since }) => (has(version, since) ? (all | value) >>> 0 : all), 0);
   return {
     release: `${major}.${minor}`,
     version,
-    features: bits(FEATURES),
-    setupFlags: bits(SETUP_FLAGS),
+    features: flagBits(version, FEATURES),
+    setupFlags: flagBits(version, SETUP_FLAGS),
     opcodes: OPS.filter((op) => has(version, op.since)).map((op) => op.number),
     file: { readInline: true, writeInline: false },
   };

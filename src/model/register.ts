@@ -1,8 +1,11 @@
 // io_uring_register(2): what a ring is told beside its queues. Follows io_uring/register.c.
 import {
   EACCES, EBADFD, EEXIST, EFAULT, EINVAL, IORING_REGISTER_BUFFERS, IORING_REGISTER_CLOCK, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_EVENTFD,
-  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_PERSONALITY, IORING_REGISTER_PROBE, IORING_REGISTER_RESTRICTIONS,
-  IORING_REGISTER_SYNC_CANCEL, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY, IO_URING_OP_SUPPORTED,
+  IORING_REGISTER_EVENTFD_ASYNC, IORING_REGISTER_MEM_REGION, IORING_REGISTER_PERSONALITY,
+  IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
+  IORING_REGISTER_RESTRICTIONS,
+  IORING_REGISTER_RESIZE_RINGS, IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
+  IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
 } from "../spec/constants.gen.ts";
 import { CLOCK_REGISTER, PROBE, PROBE_OP } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
@@ -12,8 +15,12 @@ import { registerEventfd, unregisterEventfd } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
 import { knowsRegister } from "./profile.ts";
+import { query } from "./query.ts";
+import { fileOfIndex, NO_RING, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
+import { resizeRings } from "./resize.ts";
 import { registerRestrictions } from "./restriction.ts";
 import { wakePollThread } from "./sqpoll.ts";
+import { registerMemRegion } from "./wait-region.ts";
 
 const PROBE_MAX = 256;
 const CLOCK_MONOTONIC = 1;
@@ -25,9 +32,22 @@ interface Arg {
 }
 
 /** __io_uring_register: its result or -errno. */
-export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: number): number {
+export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: number, index?: number): number {
+  const plain = (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0;
   // [register.unknown-opcode]
-  if (!knowsRegister(m.profile, opcode)) return -EINVAL;
+  if (!knowsRegister(m.profile, plain)) return -EINVAL;
+  if (plain !== opcode) {
+    // [register.by-index]
+    const number = index ?? m.ringFd >>> 0;
+    // [register.query-blind]
+    if (number === NO_RING) return plain === IORING_REGISTER_QUERY ? query(m, addr, nrArgs) : -EINVAL;
+    const file = fileOfIndex(m.world, number);
+    if (file < 0) return file;
+  }
+  return registerPlain(m, plain, addr, nrArgs);
+}
+
+function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number): number {
   // [setup.single-issuer-owner]
   if (m.ring.ownedElsewhere) return -EEXIST;
   // [restriction.register-op]
@@ -61,6 +81,17 @@ export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: num
       return addr !== 0n ? -EINVAL : dropPersonality(m, nrArgs);
     case IORING_REGISTER_CLOCK:
       return addr === 0n || nrArgs !== 0 ? -EINVAL : chooseClock(m, addr);
+    case IORING_REGISTER_MEM_REGION:
+      return registerMemRegion(m, addr, nrArgs);
+    case IORING_REGISTER_QUERY:
+      return query(m, addr, nrArgs);
+    case IORING_REGISTER_RESIZE_RINGS:
+      m.scheduler.before(m, () => EVERYTHING);
+      return resizeRings(m, addr, nrArgs);
+    case IORING_REGISTER_RING_FDS:
+      return registerRingFds(m, addr, nrArgs);
+    case IORING_UNREGISTER_RING_FDS:
+      return unregisterRingFds(m, addr, nrArgs);
     default:
       throw new Unmodelled(`io_uring_register opcode ${opcode}`);
   }
@@ -84,15 +115,15 @@ function enableRings(m: Machine): number {
   return 0;
 }
 
-/** io_probe. [register.probe] [register.probe-zeroed] */
+/** io_probe. [register.probe] [register.probe-zeroed] [register.probe-clamped] */
 function probe(m: Machine, { addr, nrArgs }: Arg): number {
   if (addr === 0n || nrArgs > PROBE_MAX) return -EINVAL;
-  const size = PROBE.size + nrArgs * PROBE_OP.size;
+  const last = Math.max(...m.profile.opcodes);
+  const shown = Math.min(nrArgs, last + 1);
+  const size = PROBE.size + shown * PROBE_OP.size;
   const bytes = m.memory.read(addr, size);
   if (bytes === undefined) return -EFAULT;
   if (bytes.some((byte) => byte !== 0)) return -EINVAL;
-  const last = Math.max(...m.profile.opcodes);
-  const shown = Math.min(nrArgs, last + 1);
   const answer = new Uint8Array(size);
   answer[PROBE.last_op] = last;
   answer[PROBE.ops_len] = shown;

@@ -97,7 +97,7 @@ function checkPollThread({ flags = 0, sqThreadCpu = 0 }: SetupParams): void {
 }
 
 /** [setup.entries-range] [setup.entries-rounded] [setup.cq-default-twice] [setup.cqsize] [setup.clamp] */
-function ringSizes(entries: number, flags: number, cqEntries: number): Sizes | number {
+export function ringSizes(entries: number, flags: number, cqEntries: number): Sizes | number {
   const clamp = (flags & IORING_SETUP_CLAMP) !== 0;
   if (entries === 0) return -EINVAL;
   if (entries > ENTRIES_MAX && !clamp) return -EINVAL;

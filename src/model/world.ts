@@ -60,6 +60,8 @@ export class World {
   /** Numbers that turned out to be those of such files: the application was not told of them. */
   readonly guessed = new Set<number>();
   readonly waiters = new SharedMap<number, readonly Waiter[]>();
+  /** The open files of the rings that the thread registered, by their index. */
+  readonly registeredRings = new SharedMap<number, number>();
   private nextId = 1;
   /** Inodes and open files that no other fork has. */
   private mine = new Set<Inode | OpenFile>();
@@ -78,13 +80,14 @@ export class World {
       unbound: [...this.unbound],
       guessed: new Set(this.guessed),
       waiters: this.waiters.fork(),
+      registeredRings: this.registeredRings.fork(),
       nextId: this.nextId,
       mine: new Set(),
     });
   }
 
   key(): string {
-    const names = `${this.nextId}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}`;
+    const names = `${this.nextId}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}|${this.registeredRings.key(descriptorsKey)}`;
     return `${names}|${this.files.key(filesKey)}${this.inodes.key(inodesKey)}${this.waiters.key(waitersKey)}`;
   }
 

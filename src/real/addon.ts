@@ -19,9 +19,11 @@ export interface NativeAddon {
     sqThreadIdle: number, wqFd: number, resv0: number, resv1: number, resv2: number,
   ): NativeRing | number;
   enter(ring: number, toSubmit: number, minComplete: number, flags: number): number;
-  enterArg(ring: number, toSubmit: number, minComplete: number, flags: number, addr: bigint, size: number): number;
-  register(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number): number;
-  registerElsewhere(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number): number;
+  /** `index` is null where the descriptor is meant, here as below. */
+  enterArg(ring: number, toSubmit: number, minComplete: number, flags: number, addr: bigint, size: number, index: number | null): number;
+  /** A ring that was resized comes back in parts, as from setup. */
+  register(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number, index: number | null): NativeRing | number;
+  registerElsewhere(ring: number, opcode: number, arg: bigint | number | null, nrArgs: number, index: number | null): number;
   submitElsewhere(ring: number, toSubmit: number): number;
   closeDescriptor(ring: number): number;
   ringClose(ring: number): void;

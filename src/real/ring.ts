@@ -12,6 +12,26 @@ type Readiness = "ready" | "timeout" | "closed";
 /** setTimeout's longest delay. */
 const timerMsMax = 2 ** 31 - 1;
 
+/** What is mapped of a ring, until it is resized. */
+interface RingMemory {
+  readonly params: IoUringParams;
+  readonly sqRing: Uint8Array;
+  readonly cqRing: Uint8Array;
+  readonly sqes: Uint8Array;
+}
+
+function viewsOf([, , words, sqBuffer, cqBuffer, sqesBuffer]: NativeRing): RingMemory {
+  // Transferred ring memory could no longer be detached, so it would stay mapped, and the ring alive.
+  for (const buffer of new Set([sqBuffer, cqBuffer, sqesBuffer])) markAsUntransferable(buffer);
+  const sqRing = new Uint8Array(sqBuffer);
+  return {
+    params: decodeParams(new Uint8Array(Uint32Array.from(words).buffer)),
+    sqRing,
+    cqRing: cqBuffer === sqBuffer ? sqRing : new Uint8Array(cqBuffer),
+    sqes: new Uint8Array(sqesBuffer),
+  };
+}
+
 /** A ring that was dropped without close() gives its descriptor back, and its memory once no view is left. */
 const dropped = new FinalizationRegistry<{ readonly addon: NativeAddon; readonly handle: number; readonly infos: InfoFiles }>(
   ({ addon, handle, infos }) => {
@@ -22,53 +42,64 @@ const dropped = new FinalizationRegistry<{ readonly addon: NativeAddon; readonly
 
 export class RealRing implements Ring {
   readonly fd: Fd;
-  readonly params: IoUringParams;
-  readonly sqRing: Uint8Array;
-  readonly cqRing: Uint8Array;
-  readonly sqes: Uint8Array;
   readonly #addon: NativeAddon;
   readonly #handle: number;
   /** Keeps the kernel, whose arena this ring's requests use, while the ring is reachable. */
   readonly #kernel: object;
   readonly #infos = new InfoFiles();
   #closed = false;
+  #memory: RingMemory;
   /** Ends the pending wait. */
   #settle: ((outcome: Readiness) => void) | undefined;
 
   constructor(addon: NativeAddon, kernel: object, parts: NativeRing) {
-    const [handle, fd, words, sqRing, cqRing, sqes] = parts;
+    const [handle, fd] = parts;
     this.#addon = addon;
     this.#kernel = kernel;
     this.#handle = handle;
     this.fd = fd;
-    this.params = decodeParams(new Uint8Array(Uint32Array.from(words).buffer));
-    // Transferred ring memory could no longer be detached, so it would stay mapped, and the ring alive.
-    for (const buffer of new Set([sqRing, cqRing, sqes])) markAsUntransferable(buffer);
-    this.sqRing = new Uint8Array(sqRing);
-    this.cqRing = cqRing === sqRing ? this.sqRing : new Uint8Array(cqRing);
-    this.sqes = new Uint8Array(sqes);
+    this.#memory = viewsOf(parts);
     dropped.register(this, { addon, handle, infos: this.#infos }, this);
+  }
+
+  get params(): IoUringParams {
+    return this.#memory.params;
+  }
+
+  get sqRing(): Uint8Array {
+    return this.#memory.sqRing;
+  }
+
+  get cqRing(): Uint8Array {
+    return this.#memory.cqRing;
+  }
+
+  get sqes(): Uint8Array {
+    return this.#memory.sqes;
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
-  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
-    if (arg === undefined) return this.#addon.enter(this.#handle, toSubmit, minComplete, flags);
-    return this.#addon.enterArg(this.#handle, toSubmit, minComplete, flags, arg.addr, arg.size);
+  enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg, index?: number): number {
+    if (arg === undefined && index === undefined) return this.#addon.enter(this.#handle, toSubmit, minComplete, flags);
+    return this.#addon.enterArg(this.#handle, toSubmit, minComplete, flags, arg?.addr ?? 0n, arg?.size ?? 0, index ?? null);
   }
 
-  register(opcode: number, arg: bigint | number | null, nrArgs: number): number {
-    return this.#addon.register(this.#handle, opcode, arg, nrArgs);
+  register(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
+    const result = this.#addon.register(this.#handle, opcode, arg, nrArgs, index ?? null);
+    if (typeof result === "number") return result;
+    this.#memory = viewsOf(result);
+    return 0;
   }
 
   submitElsewhere(toSubmit: number): number {
     return this.#addon.submitElsewhere(this.#handle, toSubmit);
   }
 
-  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number): number {
-    return this.#addon.registerElsewhere(this.#handle, opcode, arg, nrArgs);
+  registerElsewhere(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
+    return this.#addon.registerElsewhere(this.#handle, opcode, arg, nrArgs, index ?? null);
   }
 
   closeDescriptor(): number {

@@ -1896,8 +1896,8 @@ export const REGISTER_ARGS: readonly RegisterArgRule[] = [
   { name: "IORING_REGISTER_IOWQ_AFF", opcode: IORING_REGISTER_IOWQ_AFF, argKind: "array", argBytes: 0, bytesPerArg: 1, allowed: false },
   { name: "IORING_UNREGISTER_IOWQ_AFF", opcode: IORING_UNREGISTER_IOWQ_AFF, argKind: "none", argBytes: 0, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_IOWQ_MAX_WORKERS", opcode: IORING_REGISTER_IOWQ_MAX_WORKERS, argKind: "struct", argBytes: 8, bytesPerArg: 0, allowed: false },
-  { name: "IORING_REGISTER_RING_FDS", opcode: IORING_REGISTER_RING_FDS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: false },
-  { name: "IORING_UNREGISTER_RING_FDS", opcode: IORING_UNREGISTER_RING_FDS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: false },
+  { name: "IORING_REGISTER_RING_FDS", opcode: IORING_REGISTER_RING_FDS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: true },
+  { name: "IORING_UNREGISTER_RING_FDS", opcode: IORING_UNREGISTER_RING_FDS, argKind: "array", argBytes: 0, bytesPerArg: 16, allowed: true },
   { name: "IORING_REGISTER_PBUF_RING", opcode: IORING_REGISTER_PBUF_RING, argKind: "struct", argBytes: 40, bytesPerArg: 0, allowed: false },
   { name: "IORING_UNREGISTER_PBUF_RING", opcode: IORING_UNREGISTER_PBUF_RING, argKind: "struct", argBytes: 40, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_SYNC_CANCEL", opcode: IORING_REGISTER_SYNC_CANCEL, argKind: "struct", argBytes: 64, bytesPerArg: 0, allowed: true },
@@ -1909,9 +1909,9 @@ export const REGISTER_ARGS: readonly RegisterArgRule[] = [
   { name: "IORING_REGISTER_CLONE_BUFFERS", opcode: IORING_REGISTER_CLONE_BUFFERS, argKind: "struct", argBytes: 32, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_SEND_MSG_RING", opcode: IORING_REGISTER_SEND_MSG_RING, argKind: "struct", argBytes: 64, bytesPerArg: 0, allowed: false },
   { name: "IORING_REGISTER_ZCRX_IFQ", opcode: IORING_REGISTER_ZCRX_IFQ, argKind: "struct", argBytes: 96, bytesPerArg: 0, allowed: false },
-  { name: "IORING_REGISTER_RESIZE_RINGS", opcode: IORING_REGISTER_RESIZE_RINGS, argKind: "struct", argBytes: 120, bytesPerArg: 0, allowed: false },
-  { name: "IORING_REGISTER_MEM_REGION", opcode: IORING_REGISTER_MEM_REGION, argKind: "struct", argBytes: 32, bytesPerArg: 0, allowed: false },
-  { name: "IORING_REGISTER_QUERY", opcode: IORING_REGISTER_QUERY, argKind: "struct", argBytes: 40, bytesPerArg: 0, allowed: false },
+  { name: "IORING_REGISTER_RESIZE_RINGS", opcode: IORING_REGISTER_RESIZE_RINGS, argKind: "struct", argBytes: 120, bytesPerArg: 0, allowed: true },
+  { name: "IORING_REGISTER_MEM_REGION", opcode: IORING_REGISTER_MEM_REGION, argKind: "struct", argBytes: 32, bytesPerArg: 0, allowed: true },
+  { name: "IORING_REGISTER_QUERY", opcode: IORING_REGISTER_QUERY, argKind: "struct", argBytes: 40, bytesPerArg: 0, allowed: true },
   { name: "IORING_REGISTER_ZCRX_CTRL", opcode: IORING_REGISTER_ZCRX_CTRL, argKind: "struct", argBytes: 72, bytesPerArg: 0, allowed: false },
 ];
 

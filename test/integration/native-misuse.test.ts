@@ -8,7 +8,7 @@ import { loadAddon } from "../../src/real/addon.ts";
 import type { NativeAddon } from "../../src/real/addon.ts";
 import { realOrSay } from "./real.ts";
 
-type Kind = "kernel" | "ring" | "u32" | "fd" | "integer" | "boolean" | "address" | "path" | "bytes" | "function" | "registerArg";
+type Kind = "kernel" | "ring" | "u32" | "fd" | "integer" | "boolean" | "address" | "path" | "bytes" | "function" | "registerArg" | "index";
 type Callable = (...args: unknown[]) => unknown;
 
 const rows: Record<string, readonly Kind[]> = {
@@ -20,9 +20,9 @@ const rows: Record<string, readonly Kind[]> = {
   memoryStats: [],
   setup: ["kernel", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "u32"],
   enter: ["ring", "u32", "u32", "u32"],
-  enterArg: ["ring", "u32", "u32", "u32", "address", "u32"],
-  register: ["ring", "u32", "registerArg", "u32"],
-  registerElsewhere: ["ring", "u32", "registerArg", "u32"],
+  enterArg: ["ring", "u32", "u32", "u32", "address", "u32", "index"],
+  register: ["ring", "u32", "registerArg", "u32", "index"],
+  registerElsewhere: ["ring", "u32", "registerArg", "u32", "index"],
   submitElsewhere: ["ring", "u32"],
   closeDescriptor: ["ring"],
   ringClose: ["ring"],
@@ -67,6 +67,8 @@ const accepts: Record<Kind, (value: unknown) => boolean> = {
   bytes: (value) => value instanceof Uint8Array,
   function: (value) => typeof value === "function",
   registerArg: (value) => value === null || Number.isSafeInteger(value) || (typeof value === "bigint" && value >= 0n && value < 2n ** 64n),
+  // A number needs a flag that none of these calls sets.
+  index: (value) => value === null,
 };
 /** Closing what is not open is no error: a handle that is a number is ignored. */
 const idempotent = new Set(["kernelClose", "kernelDrop", "ringClose", "ringDrop", "waitStop"]);
@@ -109,7 +111,7 @@ function call(name: string, args: readonly unknown[]): unknown {
 function fitting(kind: Kind): unknown {
   const values: Record<Kind, unknown> = {
     kernel, ring, u32: 0, fd: 1_000_000, integer: 8, boolean: false, address: 0n, path: "no-such-file", bytes: new Uint8Array(8),
-    function: () => undefined, registerArg: null,
+    function: () => undefined, registerArg: null, index: null,
   };
   return values[kind];
 }
@@ -187,23 +189,155 @@ test("addresses outside the arena and the fault page are refused, also those tha
     [start, buffer.byteLength + 1], [addon.faultAddress() + 4096n, 1], [addon.faultAddress() - 1n, 2],
   ];
   for (const [addr, size] of outside) {
-    expect(() => addon.enterArg(ring, 0, 0, abi.IORING_ENTER_EXT_ARG, addr, size), `${addr}+${size}`).toThrow(RangeError);
+    expect(() => addon.enterArg(ring, 0, 0, abi.IORING_ENTER_EXT_ARG, addr, size, null), `${addr}+${size}`).toThrow(RangeError);
   }
-  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, end - 16n, 256)).toThrow(/touches 2064 bytes/);
-  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, start, 2 ** 32 - 1)).toThrow(RangeError);
-  expect(() => addon.register(ring, 250, start, 1)).toThrow(/not in the specification/);
-  expect(addon.register(ring, 250, null, 0)).toBe(-abi.EINVAL);
+  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, end - 16n, 256, null)).toThrow(/touches 2064 bytes/);
+  expect(() => addon.register(ring, abi.IORING_REGISTER_PROBE, start, 2 ** 32 - 1, null)).toThrow(RangeError);
+  expect(() => addon.register(ring, 250, start, 1, null)).toThrow(/not in the specification/);
+  expect(addon.register(ring, 250, null, 0, null)).toBe(-abi.EINVAL);
   // A list of buffers names memory of its own.
   const list = new DataView(buffer);
   for (const [addr, size] of [[start - 1n, 2n], [end - 8n, 9n], [8n, 1n], [2n ** 64n - 8n, 16n]] as const) {
     list.setBigUint64(16, addr, true);
     list.setBigUint64(24, size, true);
-    expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, start, 2), `${addr}+${size}`).toThrow(/buffer 1 has/);
+    expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, start, 2, null), `${addr}+${size}`).toThrow(/buffer 1 has/);
   }
-  expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, end - 16n, 2)).toThrow(/touches 32 bytes/);
-  expect(addon.register(ring, abi.IORING_REGISTER_BUFFERS, addon.faultAddress(), 1)).toBe(-abi.EFAULT);
+  expect(() => addon.register(ring, abi.IORING_REGISTER_BUFFERS, end - 16n, 2, null)).toThrow(/touches 32 bytes/);
+  expect(addon.register(ring, abi.IORING_REGISTER_BUFFERS, addon.faultAddress(), 1, null)).toBe(-abi.EFAULT);
   // What the port lets through is the kernel's to refuse.
-  expect(addon.enterArg(ring, 0, 1, abi.IORING_ENTER_GETEVENTS | abi.IORING_ENTER_EXT_ARG, addon.faultAddress(), 24)).toBe(-abi.EFAULT);
+  expect(addon.enterArg(ring, 0, 1, abi.IORING_ENTER_GETEVENTS | abi.IORING_ENTER_EXT_ARG, addon.faultAddress(), 24, null)).toBe(-abi.EFAULT);
+});
+
+test("a list of queries stays in the arena, and no answer may change it", (context) => {
+  if (!available) return context.skip();
+  const grown = addon.arenaGrow(kernel, 4096);
+  if (typeof grown === "number") throw new Error(`arenaGrow: ${grown}`);
+  const [buffer, start] = grown;
+  const end = start + BigInt(buffer.byteLength);
+  const write = (next: bigint, data: bigint, size: number, at = 0): void => {
+    const view = new DataView(buffer, at);
+    view.setBigUint64(0, next, true);
+    view.setBigUint64(8, data, true);
+    new Uint8Array(buffer, at + 16, 24).fill(0);
+    view.setUint32(20, size, true);
+  };
+  const query = (next: bigint, data: bigint, size: number): number => {
+    write(next, data, size);
+    return Number(addon.register(ring, abi.IORING_REGISTER_QUERY, start, 0, null));
+  };
+  expect(query(0n, start + 64n, 48)).toBe(0);
+  for (const next of [8n, start - 8n, end - 39n, 2n ** 64n - 8n]) expect(() => query(next, start + 256n, 48), `${next}`).toThrow(/entry 1 at address/);
+  for (const data of [8n, start - 1n, end - 47n, 2n ** 64n - 8n]) expect(() => query(0n, data, 48), `${data}`).toThrow(/48 bytes for its answer/);
+  expect(() => query(0n, start + 64n, 2 ** 32 - 1)).toThrow(RangeError);
+  expect(() => query(0n, start + 39n, 48)).toThrow(/overlaps an entry/);
+  expect(() => query(start + 8n, start + 256n, 48)).toThrow(/overlaps another entry/);
+  write(0n, start + 39n, 1, 512);
+  expect(() => query(start + 512n, start + 256n, 48)).toThrow(/overlaps an entry/);
+  // Round and round, and into a page that faults.
+  expect(query(start, start + 256n, 48)).toBe(-abi.ERANGE);
+  expect(query(addon.faultAddress(), start + 256n, 48)).toBe(-abi.EFAULT);
+});
+
+test("a region stays in the arena, and a wait by an entry of it needs a bound", (context) => {
+  if (!available) return context.skip();
+  const { IORING_REGISTER_MEM_REGION: REGION, IORING_REGISTER_ENABLE_RINGS: ENABLE, IORING_SETUP_R_DISABLED: DISABLED } = abi;
+  const made = addon.setup(kernel, 4, DISABLED, 0, 0, 0, 0, 0, 0, 0);
+  const grown = addon.arenaGrow(kernel, 3 << 20);
+  if (typeof made === "number" || typeof grown === "number") throw new Error("setup or arenaGrow");
+  const [buffer, start] = grown;
+  const end = start + BigInt(buffer.byteLength);
+  const view = new DataView(buffer);
+  const register = (desc: bigint, addr: bigint, size: bigint): number => {
+    view.setBigUint64(0, desc, true);
+    view.setBigUint64(8, 1n, true);
+    view.setBigUint64(64, addr, true);
+    view.setBigUint64(72, size, true);
+    view.setUint32(80, 1, true);
+    return Number(addon.register(made[0], REGION, start, 1, null));
+  };
+  for (const desc of [0n, 8n, start - 8n, end - 63n]) expect(() => register(desc, start + 4096n, 4096n), `${desc}`).toThrow(/description at address/);
+  for (const [addr, size] of [[4096n, 4096n], [start - 4096n, 8192n], [end - 4096n, 8192n], [end, 4096n]] as const)
+    expect(() => register(start + 64n, addr, size), `${addr}`).toThrow(/bytes at address/);
+  expect(register(start + 64n, start + 4096n, 4096n)).toBe(0);
+  expect(addon.register(made[0], ENABLE, null, 0, null)).toBe(0);
+  const wait = (offset: number): number => addon.enterArg(made[0], 0, 1, 1 | 8 | 64, BigInt(offset), 64, null);
+  expect(() => wait(0)).toThrow(/no bound/);
+  view.setUint32(4096 + 64 + 16, 1000, true);
+  expect(wait(64)).toBe(-abi.ETIME);
+  // Of the last entry the kernel reads the first, which has no bound.
+  view.setUint32(8192 - 64 + 16, 1000, true);
+  expect(() => wait(4096 - 64)).toThrow(/no bound/);
+  expect(wait(4096)).toBe(-abi.EFAULT);
+  addon.ringClose(made[0]);
+});
+
+test("a ring that is resized shows its new memory, and its old views are empty", (context) => {
+  if (!available) return context.skip();
+  const made = addon.setup(kernel, 4, abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN, 0, 0, 0, 0, 0, 0, 0);
+  const grown = addon.arenaGrow(kernel, 4096);
+  if (typeof made === "number" || typeof grown === "number") throw new Error("setup or arenaGrow");
+  const [buffer, start] = grown;
+  const resize = (entries: number, nrArgs = 1): unknown => {
+    new Uint8Array(buffer, 0, 120).fill(0);
+    new DataView(buffer).setUint32(0, entries, true);
+    return addon.register(made[0], abi.IORING_REGISTER_RESIZE_RINGS, start, nrArgs, null);
+  };
+  expect([resize(0), resize(8, 2)]).toEqual([-abi.EINVAL, -abi.EINVAL]);
+  expect(made.slice(3).every((part) => (part as ArrayBuffer).byteLength > 0)).toBe(true);
+  let old: readonly unknown[] = made;
+  for (const entries of [4096, 1, 32768, 2]) {
+    const parts = resize(entries);
+    if (!Array.isArray(parts)) throw new Error(`resize: ${String(parts)}`);
+    expect(parts.slice(0, 2)).toEqual(made.slice(0, 2));
+    expect(old.slice(3).map((part) => (part as ArrayBuffer).byteLength)).toEqual([0, 0, 0]);
+    const [sq, , sqes] = parts.slice(3) as ArrayBuffer[]; // as the addon's own type says
+    expect(sqes?.byteLength).toBe(64 * entries);
+    // Every byte of it is there, the array's too.
+    for (const memory of [sq, sqes]) new Uint8Array(memory ?? new ArrayBuffer(0)).subarray(64).fill(0xff);
+    old = parts;
+  }
+  expect(() => addon.register(made[0], abi.IORING_REGISTER_RESIZE_RINGS, 8n, 1, null)).toThrow(/touches 120 bytes/);
+  expect(() => addon.registerElsewhere(made[0], abi.IORING_REGISTER_RESIZE_RINGS, start, 1, null)).toThrow(/by its own thread/);
+  expect(addon.closeDescriptor(made[0])).toBe(0);
+  expect(resize(8)).toBe(-abi.EBADF);
+  addon.ringClose(made[0]);
+  expect(old.slice(3).map((part) => (part as ArrayBuffer).byteLength)).toEqual([0, 0, 0]);
+});
+
+test("an index names its own ring or nothing, and slots hold rings of their own kernel", (context) => {
+  if (!available) return context.skip();
+  const other = openBoth();
+  const same = addon.setup(kernel, 4, 0, 0, 0, 0, 0, 0, 0, 0);
+  const grown = addon.arenaGrow(kernel, 4096);
+  const grownElsewhere = addon.arenaGrow(other.kernel, 4096);
+  if (typeof same === "number" || typeof grown === "number" || typeof grownElsewhere === "number") throw new Error("setup or arenaGrow");
+  const [sibling, siblingFd] = same;
+  const [buffer, start] = grown;
+  const entry = (of: ArrayBuffer, slot: number, fd: number): void => {
+    new DataView(of).setUint32(0, slot, true);
+    new DataView(of).setBigUint64(8, BigInt(fd), true);
+  };
+  entry(buffer, 3, siblingFd);
+  expect(addon.register(ring, abi.IORING_REGISTER_RING_FDS, start, 1, null)).toBe(1);
+  const { IORING_ENTER_REGISTERED_RING: BY_INDEX, IORING_REGISTER_USE_REGISTERED_RING: USE } = abi;
+  for (const wrong of [ring, other.ring]) {
+    expect(() => addon.enterArg(wrong, 0, 0, BY_INDEX, 0n, 0, 3)).toThrow(/holds another ring/);
+    expect(() => addon.register(wrong, abi.IORING_REGISTER_PERSONALITY | USE, null, 0, 3)).toThrow(RangeError);
+    expect(() => addon.register(wrong, (abi.IORING_REGISTER_PERSONALITY | USE) >>> 0, null, 0, 3)).toThrow(/holds another ring/);
+  }
+  expect(addon.enterArg(sibling, 0, 0, BY_INDEX, 0n, 0, 3)).toBe(0);
+  expect(() => addon.enterArg(sibling, 0, 0, 0, 0n, 0, 3)).toThrow(/an index is given/);
+  // Another kernel can neither empty the slot, nor register this kernel's ring, nor what is nobody's.
+  entry(grownElsewhere[0], 3, 0);
+  expect(() => addon.register(other.ring, abi.IORING_UNREGISTER_RING_FDS, grownElsewhere[1], 1, null)).toThrow(/not this kernel's/);
+  for (const fd of [siblingFd, 0, 1]) {
+    entry(grownElsewhere[0], 4, fd);
+    expect(() => addon.register(other.ring, abi.IORING_REGISTER_RING_FDS, grownElsewhere[1], 1, null), `${fd}`).toThrow(/not this kernel's/);
+  }
+  // A ring that closes gives its slot back.
+  addon.ringClose(sibling);
+  expect(addon.enterArg(ring, 0, 0, BY_INDEX, 0n, 0, 3)).toBe(-abi.EBADF);
+  addon.kernelClose(other.kernel);
 });
 
 test("an arena of absurd size is refused", (context) => {

@@ -1,7 +1,11 @@
 // The script of memlock.test.ts, alone, for it runs in a child too.
 import type { Kernel } from "../../../src/kernel.ts";
 import { KernelError } from "../../../src/kernel.ts";
-import { IORING_REGISTER_BUFFERS, IORING_UNREGISTER_BUFFERS } from "../../../src/spec/constants.gen.ts";
+import { MEM_REGION_REG, PARAMS, REGION_DESC } from "../../../src/spec/codec.gen.ts";
+import {
+  IORING_REGISTER_BUFFERS, IORING_REGISTER_MEM_REGION, IORING_REGISTER_RESIZE_RINGS, IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER, IORING_UNREGISTER_BUFFERS,
+} from "../../../src/spec/constants.gen.ts";
 
 /** How many KiB the user may lock: room for what other processes of the same user have charged, where it is one of many. */
 export const LIMIT_KIB = 2048;
@@ -14,6 +18,10 @@ export interface MemlockAnswers {
   readonly within: number;
   readonly unregister: number;
   readonly second: number;
+  /** Results of registering a region of the kernel's memory that is beyond the limit, and one that is not. */
+  readonly regions: readonly [beyond: number, within: number];
+  /** The same of queues that take the place of others. */
+  readonly resizes: readonly [beyond: number, within: number];
 }
 
 export function memlockAnswers(kernel: Kernel): MemlockAnswers {
@@ -42,6 +50,21 @@ export function memlockAnswers(kernel: Kernel): MemlockAnswers {
   const within = register(LIMIT_KIB / 2);
   const unregister = ring.register(IORING_UNREGISTER_BUFFERS, null, 0);
   const second = register(LIMIT_KIB / 4, LIMIT_KIB / 4);
+  const region = (kib: number): number => {
+    const { addr, bytes } = kernel.memory.alloc(MEM_REGION_REG.size + REGION_DESC.size);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    view.setBigUint64(MEM_REGION_REG.region_uptr, addr + BigInt(MEM_REGION_REG.size), true);
+    view.setBigUint64(MEM_REGION_REG.size + REGION_DESC.size_, BigInt(kib * 1024), true);
+    return ring.register(IORING_REGISTER_MEM_REGION, addr, 1);
+  };
+  const regions = [region(LIMIT_KIB / 2), region(LIMIT_KIB / 8)] as const;
+  const deferred = kernel.setup(8, { flags: IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN });
+  const resize = (entries: number): number => {
+    const { addr, bytes } = kernel.memory.alloc(PARAMS.size);
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(PARAMS.sq_entries, entries, true);
+    return deferred.register(IORING_REGISTER_RESIZE_RINGS, addr, 1);
+  };
+  const resizes = [resize(32768), resize(16)] as const;
   kernel.close();
-  return { largeRing, beyond, within, unregister, second };
+  return { largeRing, beyond, within, unregister, second, regions, resizes };
 }

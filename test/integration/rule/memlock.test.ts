@@ -21,7 +21,7 @@ function inChild(): MemlockAnswers {
   return JSON.parse(stdout) as MemlockAnswers; // our own child's line
 }
 
-onBoth("[setup.memlock] [buffers.memlock] rings and registered buffers are charged", (on) => {
+onBoth("[setup.memlock] [buffers.memlock] [register.mem-region-memlock] [resize.memlock] rings, registered buffers and regions are charged", (on) => {
   const seen = on.isModel ? memlockAnswers(createModelKernel({ lockedPagesMax: LIMIT_KIB / 4 })) : inChild();
-  expect(seen).toEqual({ largeRing: abi.ENOMEM, beyond: -abi.ENOMEM, within: 0, unregister: 0, second: 0 });
+  expect(seen).toEqual({ largeRing: abi.ENOMEM, beyond: -abi.ENOMEM, within: 0, unregister: 0, second: 0, regions: [-abi.ENOMEM, 0], resizes: [-abi.ENOMEM, 0] });
 });
