@@ -12,7 +12,8 @@ import type { RingFlags } from "./programs.ts";
 import { isDivergence } from "./tally.ts";
 
 export interface ShrinkOptions {
-  readonly pool: Pool;
+  /** What runs programs: a pool of children, or whatever does as one. */
+  readonly pool: Pick<Pool, "run">;
   readonly seed: number;
   readonly path: number;
   readonly model?: ModelSettings;
