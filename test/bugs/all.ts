@@ -1,6 +1,12 @@
 // Every seeded bug, in the order of the report.
 import type { Bug } from "./bug.ts";
 import { COMPLETION } from "./kernel/completion.ts";
+import { FILES } from "./kernel/files.ts";
+import { LINKS } from "./kernel/links.ts";
+import { READINESS } from "./kernel/readiness.ts";
+import { SETUP } from "./kernel/setup.ts";
 import { SUBMISSION } from "./kernel/submission.ts";
+import { TIME } from "./kernel/time.ts";
+import { WAITING } from "./kernel/waiting.ts";
 
-export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION];
+export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION, ...WAITING, ...LINKS, ...TIME, ...READINESS, ...FILES, ...SETUP];

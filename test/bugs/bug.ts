@@ -40,3 +40,6 @@ export type DriverBug = Named & { readonly half: "driver" } & (
     | { readonly mislead: (ring: Ring) => Ring }
   );
 export type Bug = KernelBug | PortBug | DriverBug;
+
+/** Bugs of the model as a kernel. */
+export const onModel = (bugs: readonly Omit<KernelBug, "half">[]): readonly KernelBug[] => bugs.map((bug) => ({ ...bug, half: "kernel" }));
