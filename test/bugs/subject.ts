@@ -8,7 +8,9 @@ import { createModelKernel } from "../../src/model/kernel.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
 import type { Outcome } from "../../src/oracle/verdict.ts";
 import type { Program } from "../../src/program/program.ts";
-import type { Bug, KernelBug } from "./bug.ts";
+import { RingDriver } from "../../src/ring/ring-driver.ts";
+import type { Bug, DriverBug, KernelBug } from "./bug.ts";
+import { useDriver, type DriverUse } from "./driver/user.ts";
 import { patchedModule } from "./patched.ts";
 
 export type Run = (program: Program, model: ModelSettings) => Outcome;
@@ -21,13 +23,33 @@ export async function switchOn(bug: Bug): Promise<Run> {
     case "port":
       return onKernel((model) => bug.decorate(createModelKernel(model)));
     case "driver":
-      throw new Error("no driver yet");
+      return onDriver({ makeDriver: await driverOf(bug), ...("mislead" in bug ? { mislead: bug.mislead } : {}) });
   }
 }
 
 async function patchedKernel({ id, patches }: KernelBug): Promise<typeof createModelKernel> {
   const module = (await patchedModule(id, "model", patches, "kernel")) as { readonly createModelKernel: typeof createModelKernel }; // a copy of it
   return module.createModelKernel;
+}
+
+async function driverOf(bug: DriverBug): Promise<DriverUse["makeDriver"]> {
+  if (!("patches" in bug)) return (parts) => new RingDriver(parts);
+  const module = (await patchedModule(bug.id, "ring", bug.patches, "ring-driver")) as { readonly RingDriver: typeof RingDriver }; // a copy of it
+  return (parts) => new module.RingDriver(parts);
+}
+
+/** Programs through a driver on the model. */
+export function onDriver(use: DriverUse): Run {
+  return (program, model) => {
+    const kernel = createModelKernel(model);
+    try {
+      return useDriver(kernel, program, use);
+    } catch (error) {
+      return threwOutcome({ id: 0, program, model }, error instanceof Error ? (error.stack ?? error.message) : String(error), error instanceof Unmodelled);
+    } finally {
+      kernel.close();
+    }
+  };
 }
 
 /** Programs on a kernel of this making, judged while they run: what `ringspec diff` does. */

@@ -1,0 +1,202 @@
+// What is true of every driver, whatever it is asked for: each request reaches the kernel once, in order and as it
+// was asked for; each completion comes back once, in order and unchanged; what the driver says of its queues is so;
+// what must come does. Kept by two ledgers, one at the driver's face and one at the port, that must agree.
+import type { Completion } from "../../../src/driver.ts";
+import { SQE } from "../../../src/spec/codec.gen.ts";
+import { IORING_CQE_F_MORE, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_POLL_ADD_MULTI } from "../../../src/spec/constants.gen.ts";
+import type { SeenCqe } from "../../../src/program/trace.ts";
+import type { RuleId } from "../bug.ts";
+
+/** A law was broken: what was seen, what it should have been, and the rules that say so. */
+export class BrokenLaw extends Error {
+  readonly rules: readonly RuleId[];
+  readonly allowed: string;
+  constructor(rules: readonly RuleId[], seen: string, allowed: string) {
+    super(seen);
+    this.name = "BrokenLaw";
+    this.rules = rules;
+    this.allowed = allowed;
+  }
+}
+
+/** What the application asked for: the SQE that says it. */
+export interface Asked {
+  /** 64 bytes; the address is 0 where it points to `pointee`. */
+  readonly bytes: Uint8Array;
+  /** What the SQE points to: an iovec, a path, a time. */
+  readonly pointee?: Uint8Array;
+}
+
+/** An interest in readiness that the application has. */
+export interface Interest {
+  readonly events: number;
+  readonly oneshot: boolean;
+}
+
+/** user_data of a driver's own requests. */
+const POLLS = 0xfeedn;
+const REMOVALS = 0xfeeen;
+const tagOf = (userData: bigint): bigint => userData >> 48n;
+export const isOwn = (userData: bigint): boolean => tagOf(userData) === POLLS || tagOf(userData) === REMOVALS;
+
+const FIELDS = [
+  ["opcode", SQE.opcode, 1], ["flags", SQE.flags, 1], ["ioprio", SQE.ioprio, 2], ["fd", SQE.fd, 4], ["off", SQE.off, 8], ["addr", SQE.addr, 8], ["len", SQE.len, 4],
+  ["op_flags", SQE.op_flags, 4], ["user_data", SQE.user_data, 8], ["buf_index", SQE.buf_index, 2], ["personality", SQE.personality, 2], ["splice_fd_in", SQE.splice_fd_in, 4],
+] as const;
+type Field = (typeof FIELDS)[number][0] | "what it points to" | "reserved words";
+
+/** The rule that a wrong field breaks. */
+const RULE_OF: Partial<Record<Field, RuleId>> = { opcode: "submit.invalid-opcode", user_data: "sq.user-data", "what it points to": "sq.stable-arguments" };
+
+const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, at) => byte === b[at]);
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex").replace(/(00)+$/, "...");
+const number64 = (bytes: Uint8Array, at: number): bigint => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(at, true);
+const number32 = (bytes: Uint8Array, at: number): number => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at, true);
+
+export class Laws {
+  readonly #load: (addr: bigint, size: number) => Uint8Array | undefined;
+  readonly #asked: Asked[] = [];
+  /** Requests of the application, and of the driver itself, that the kernel took. */
+  taken = 0;
+  ownTaken = 0;
+  /** Completions of the application's requests. */
+  readonly #posted: SeenCqe[] = [];
+  #delivered = 0;
+  readonly #ownPosted: SeenCqe[] = [];
+  readonly interests = new Map<number, Interest>();
+  /** Readiness polls that the kernel has, by user_data: the descriptor. */
+  readonly #polls = new Map<bigint, number>();
+
+  constructor(load: (addr: bigint, size: number) => Uint8Array | undefined) {
+    this.#load = load;
+  }
+
+  get asked(): number {
+    return this.#asked.length;
+  }
+  /** Posted, and not handed to the application. */
+  get unread(): number {
+    return this.#posted.length - this.#delivered;
+  }
+  get posted(): number {
+    return this.#posted.length + this.#ownPosted.length;
+  }
+
+  ask(request: Asked): void {
+    this.#asked.push(request);
+  }
+
+  /** The kernel took this SQE. */
+  take(sqe: Uint8Array): void {
+    const userData = number64(sqe, SQE.user_data);
+    if (isOwn(userData)) return this.#takeOwn(sqe, userData);
+    const asked = this.#asked[this.taken];
+    if (asked === undefined) throw new BrokenLaw(["sq.tail-clamped"], `the kernel was given ${describe(sqe)}, which nobody asked for`, "each request is submitted once");
+    const wrong = this.#wrongField(sqe, asked);
+    if (wrong !== undefined) this.#wrong(sqe, asked, wrong);
+    this.taken++;
+  }
+
+  #wrong(sqe: Uint8Array, asked: Asked, field: Field): never {
+    const isOther = (at: number): boolean => {
+      const other = this.#asked[at];
+      return other !== undefined && this.#wrongField(sqe, other) === undefined;
+    };
+    const text = `request ${this.taken} reached the kernel as ${describe(sqe)}: ${field} differs`;
+    const allowed = `${describe(asked.bytes)}${asked.pointee === undefined ? "" : ` pointing to ${hex(asked.pointee)}`}`;
+    for (let at = 0; at < this.taken; at++) if (isOther(at)) throw new BrokenLaw(["sq.tail-clamped", "sq.free-running"], `${text}, for it is request ${at} again`, allowed);
+    for (let at = this.taken + 1; at < this.#asked.length; at++) if (isOther(at)) throw new BrokenLaw(["sq.array-index", "liveness.due"], `${text}, for it is request ${at}`, allowed);
+    throw new BrokenLaw([RULE_OF[field] ?? "sq.entry-reusable"], text, allowed);
+  }
+
+  #wrongField(sqe: Uint8Array, { bytes, pointee }: Asked): Field | undefined {
+    for (const [name, at, size] of FIELDS) {
+      if (name === "addr" && pointee !== undefined) continue;
+      if (!same(sqe.subarray(at, at + size), bytes.subarray(at, at + size))) return name;
+    }
+    if (!same(sqe.subarray(48, 64), bytes.subarray(48, 64))) return "reserved words";
+    if (pointee === undefined || pointee.length === 0) return undefined;
+    const there = this.#load(number64(sqe, SQE.addr), pointee.length);
+    return there !== undefined && same(there, pointee) ? undefined : "what it points to";
+  }
+
+  /** A readiness poll or its removal: of an interest, with user_data of its own. */
+  #takeOwn(sqe: Uint8Array, userData: bigint): void {
+    this.ownTaken++;
+    const opcode = sqe[SQE.opcode];
+    if (tagOf(userData) === REMOVALS) {
+      const plain = opcode === IORING_OP_POLL_REMOVE && number64(sqe, SQE.off) === 0n && number32(sqe, SQE.len) === 0 && number32(sqe, SQE.op_flags) === 0;
+      if (plain) return;
+      throw new BrokenLaw(["sq.entry-reusable"], `a readiness poll is removed by ${describe(sqe)}`, "a POLL_REMOVE with nothing but an address");
+    }
+    const fd = number32(sqe, SQE.fd) | 0;
+    const events = number32(sqe, SQE.poll32_events);
+    const len = number32(sqe, SQE.len);
+    const plain = opcode === IORING_OP_POLL_ADD && number64(sqe, SQE.addr) === 0n && number64(sqe, SQE.off) === 0n && (len & ~IORING_POLL_ADD_MULTI) === 0 && events !== 0;
+    if (!plain) throw new BrokenLaw(["poll.wake-mask", "sq.entry-reusable"], `readiness is asked for by ${describe(sqe)}`, "a POLL_ADD with events, and no address");
+    if (this.#polls.has(userData)) throw new BrokenLaw(["sq.user-data"], `two readiness polls share user_data 0x${userData.toString(16)}`, "each has its own");
+    const interest = this.interests.get(fd);
+    if (interest !== undefined && (interest.events !== events || interest.oneshot !== (len === 0)))
+      throw new BrokenLaw(["poll.wake-mask", "poll.one-shot"], `readiness of ${fd} is asked for by ${describe(sqe)}`, `events 0x${interest.events.toString(16)}`);
+    this.#polls.set(userData, fd);
+  }
+
+  /** The kernel posted this CQE. */
+  post(cqe: SeenCqe): void {
+    if (!isOwn(cqe.userData)) {
+      this.#posted.push(cqe);
+      return;
+    }
+    this.#ownPosted.push(cqe);
+    if ((cqe.flags & IORING_CQE_F_MORE) === 0) this.#polls.delete(cqe.userData);
+  }
+
+  /** The driver handed this completion to the application. */
+  deliver(completion: Completion): void {
+    if (isOwn(completion.userData)) return this.#deliverOwn(completion);
+    const next = this.#posted[this.#delivered];
+    if (next !== undefined && equal(next, completion)) {
+      this.#delivered++;
+      return;
+    }
+    const seen = `completion ${this.#delivered} came as ${text(completion)}`;
+    const allowed = next === undefined ? "none: the kernel posted no other" : text(next);
+    if (next !== undefined && next.userData === completion.userData && next.res !== completion.res) throw new BrokenLaw(["submit.result-in-cqe"], seen, allowed);
+    if (next !== undefined && next.userData === completion.userData) throw new BrokenLaw(["multishot.more-flag"], seen, allowed);
+    if (next !== undefined && next.res === completion.res && !this.#posted.some((other) => equal(other, completion))) throw new BrokenLaw(["sq.user-data"], seen, allowed);
+    throw new BrokenLaw(["cq.free-running"], seen, allowed);
+  }
+
+  /** Of the driver's own polls some completions are nobody's; those that come, come in order. */
+  #deliverOwn(completion: Completion): void {
+    const at = this.#ownPosted.findIndex((cqe) => equal(cqe, completion));
+    if (at < 0) throw new BrokenLaw(["cq.free-running"], `readiness came as ${text(completion)}`, "what the kernel posted of it, once");
+    this.#ownPosted.splice(0, at + 1);
+    const fd = Number(completion.userData & 0xffff_ffffn);
+    const ended = (completion.flags & IORING_CQE_F_MORE) === 0;
+    if (ended && (completion.res < 0 || this.interests.get(fd)?.oneshot === true)) this.interests.delete(fd);
+  }
+
+  /** Nothing more is asked for, and everything is submitted and taken out. */
+  atRest(queued: number): void {
+    if (this.taken + queued !== this.asked)
+      throw new BrokenLaw(["enter.returns-consumed"], `${this.asked} requests were asked for, ${this.taken} reached the kernel and ${queued} are said to be queued`, "none is lost");
+    if (this.unread !== 0) {
+      const next = this.#posted[this.#delivered];
+      throw new BrokenLaw(["cq.free-running", "liveness.due"], `the driver shows no completion`, next === undefined ? "" : `${text(next)}, and ${this.unread - 1} behind it`);
+    }
+    for (const [fd, { oneshot }] of this.interests) {
+      const polls = [...this.#polls.values()].filter((of) => of === fd).length;
+      if (oneshot || polls === 1) continue;
+      throw new BrokenLaw(["multishot.more-flag"], `the kernel has ${polls} polls of descriptor ${fd}, which is registered for readiness`, "one");
+    }
+  }
+}
+
+const equal = (seen: SeenCqe, { userData, res, flags }: Completion): boolean => seen.userData === userData && seen.res === res && seen.flags === flags;
+const text = ({ userData, res, flags }: Completion | SeenCqe): string => `{0x${userData.toString(16)} ${res}${flags === 0 ? "" : ` flags 0x${flags.toString(16)}`}}`;
+
+function describe(sqe: Uint8Array): string {
+  const parts = FIELDS.map(([name, at, size]) => [name, Buffer.from(sqe.slice(at, at + size).reverse()).toString("hex").replace(/^0+/, "")] as const);
+  return `{${parts.filter(([, value]) => value !== "").map(([name, value]) => `${name} 0x${value}`).join(" ")}}`;
+}
