@@ -1,5 +1,6 @@
 // Every seeded bug, in the order of the report.
 import type { Bug } from "./bug.ts";
+import { DRIVER } from "./driver/bugs.ts";
 import { COMPLETION } from "./kernel/completion.ts";
 import { FILES } from "./kernel/files.ts";
 import { LINKS } from "./kernel/links.ts";
@@ -9,4 +10,4 @@ import { SUBMISSION } from "./kernel/submission.ts";
 import { TIME } from "./kernel/time.ts";
 import { WAITING } from "./kernel/waiting.ts";
 
-export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION, ...WAITING, ...LINKS, ...TIME, ...READINESS, ...FILES, ...SETUP];
+export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION, ...WAITING, ...LINKS, ...TIME, ...READINESS, ...FILES, ...SETUP, ...DRIVER];

@@ -34,11 +34,12 @@ interface Named {
 
 export type KernelBug = Named & { readonly half: "kernel"; readonly patches: readonly Patch[] };
 export type PortBug = Named & { readonly half: "port"; readonly decorate: (kernel: Kernel) => Kernel };
-export type DriverBug = Named & { readonly half: "driver" } & (
-    | { readonly patches: readonly Patch[] }
-    /** What the driver is given in the place of its ring. */
-    | { readonly mislead: (ring: Ring) => Ring }
-  );
+export type DriverBug = Named & {
+  readonly half: "driver";
+  readonly patches?: readonly Patch[];
+  /** What the driver is given in the place of its ring. */
+  readonly mislead?: (ring: Ring) => Ring;
+};
 export type Bug = KernelBug | PortBug | DriverBug;
 
 /** Bugs of the model as a kernel. */

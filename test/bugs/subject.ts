@@ -23,7 +23,7 @@ export async function switchOn(bug: Bug): Promise<Run> {
     case "port":
       return onKernel((model) => bug.decorate(createModelKernel(model)));
     case "driver":
-      return onDriver({ makeDriver: await driverOf(bug), ...("mislead" in bug ? { mislead: bug.mislead } : {}) });
+      return onDriver({ makeDriver: await driverOf(bug), ...(bug.mislead === undefined ? {} : { mislead: bug.mislead }) });
   }
 }
 
@@ -33,7 +33,7 @@ async function patchedKernel({ id, patches }: KernelBug): Promise<typeof createM
 }
 
 async function driverOf(bug: DriverBug): Promise<DriverUse["makeDriver"]> {
-  if (!("patches" in bug)) return (parts) => new RingDriver(parts);
+  if (bug.patches === undefined) return (parts) => new RingDriver(parts);
   const module = (await patchedModule(bug.id, "ring", bug.patches, "ring-driver")) as { readonly RingDriver: typeof RingDriver }; // a copy of it
   return (parts) => new module.RingDriver(parts);
 }

@@ -3,7 +3,10 @@
 // what must come does. Kept by two ledgers, one at the driver's face and one at the port, that must agree.
 import type { Completion } from "../../../src/driver.ts";
 import { SQE } from "../../../src/spec/codec.gen.ts";
-import { IORING_CQE_F_MORE, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_POLL_ADD_MULTI } from "../../../src/spec/constants.gen.ts";
+import {
+  IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ, IORING_OP_READV, IORING_OP_TIMEOUT, IORING_OP_WRITE,
+  IORING_OP_WRITEV, IORING_POLL_ADD_MULTI, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
+} from "../../../src/spec/constants.gen.ts";
 import type { SeenCqe } from "../../../src/program/trace.ts";
 import type { RuleId } from "../bug.ts";
 
@@ -45,8 +48,22 @@ const FIELDS = [
 ] as const;
 type Field = (typeof FIELDS)[number][0] | "what it points to" | "reserved words";
 
-/** The rule that a wrong field breaks. */
-const RULE_OF: Partial<Record<Field, RuleId>> = { opcode: "submit.invalid-opcode", user_data: "sq.user-data", "what it points to": "sq.stable-arguments" };
+/** The rule that says what a field means, where only that one is wrong. */
+const RULE_OF: Partial<Record<Field, RuleId>> = {
+  opcode: "submit.invalid-opcode", flags: "submit.invalid-flags", ioprio: "submit.ioprio", personality: "submit.personality", fd: "issue.bad-fd", user_data: "sq.user-data",
+  "what it points to": "sq.stable-arguments",
+};
+/** The same for fields that each operation has its own use for. */
+const RULE_OF_OPERATION: Readonly<Record<string, RuleId>> = {
+  [`${IORING_OP_NOP} len`]: "nop.inject-result", [`${IORING_OP_NOP} op_flags`]: "nop.flags-checked", [`${IORING_OP_READ} off`]: "rw.current-position",
+  [`${IORING_OP_WRITE} off`]: "rw.current-position", [`${IORING_OP_READV} off`]: "rw.current-position", [`${IORING_OP_WRITEV} off`]: "rw.current-position",
+  [`${IORING_OP_READ} len`]: "rw.result-count", [`${IORING_OP_WRITE} len`]: "rw.result-count", [`${IORING_OP_READV} len`]: "rw.bad-vector", [`${IORING_OP_WRITEV} len`]: "rw.bad-vector",
+  [`${IORING_OP_TIMEOUT} off`]: "timeout.count-satisfied", [`${IORING_OP_TIMEOUT} len`]: "timeout.len-one", [`${IORING_OP_TIMEOUT} op_flags`]: "timeout.flags-checked",
+  [`${IORING_OP_POLL_ADD} op_flags`]: "poll.wake-mask", [`${IORING_OP_POLL_ADD} len`]: "poll.one-shot", [`${IORING_OP_ASYNC_CANCEL} op_flags`]: "cancel.keys",
+  [`${IORING_OP_ASYNC_CANCEL} addr`]: "cancel.keys",
+};
+/** So many fields are not one mistake: the kernel was shown other memory. */
+const OTHER_MEMORY = 3;
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, at) => byte === b[at]);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex").replace(/(00)+$/, "...");
@@ -59,6 +76,10 @@ export class Laws {
   /** Requests of the application, and of the driver itself, that the kernel took. */
   taken = 0;
   ownTaken = 0;
+  /** Completions that the kernel posted, of whatever. */
+  posted = 0;
+  /** Completions that the driver handed over, of whatever. */
+  handedOver = 0;
   /** Completions of the application's requests. */
   readonly #posted: SeenCqe[] = [];
   #delivered = 0;
@@ -66,9 +87,19 @@ export class Laws {
   readonly interests = new Map<number, Interest>();
   /** Readiness polls that the kernel has, by user_data: the descriptor. */
   readonly #polls = new Map<bigint, number>();
+  /** The SQE that was taken last is linked to the one behind it. */
+  #linked = false;
+  readonly #polled: boolean;
 
-  constructor(load: (addr: bigint, size: number) => Uint8Array | undefined) {
+  /** `load`: what the driver's memory holds. `polled`: a thread of the kernel's takes SQEs. */
+  constructor(polled: boolean, load: (addr: bigint, size: number) => Uint8Array | undefined) {
+    this.#polled = polled;
     this.#load = load;
+  }
+
+  /** A call begins: no chain goes on in it. */
+  submission(): void {
+    this.#linked = false;
   }
 
   get asked(): number {
@@ -78,8 +109,10 @@ export class Laws {
   get unread(): number {
     return this.#posted.length - this.#delivered;
   }
-  get posted(): number {
-    return this.#posted.length + this.#ownPosted.length;
+
+  /** Grows with everything that happens. */
+  get progress(): number {
+    return this.posted + this.taken + this.ownTaken + this.handedOver;
   }
 
   ask(request: Asked): void {
@@ -89,7 +122,10 @@ export class Laws {
   /** The kernel took this SQE. */
   take(sqe: Uint8Array): void {
     const userData = number64(sqe, SQE.user_data);
+    if (isOwn(userData) && this.#linked)
+      throw new BrokenLaw(["link.in-sequence", "link.collects"], `${describe(sqe)}, which nobody asked for, stands in a chain of the application's`, "a chain holds what was asked for");
     if (isOwn(userData)) return this.#takeOwn(sqe, userData);
+    this.#linked = ((sqe[SQE.flags] ?? 0) & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) !== 0;
     const asked = this.#asked[this.taken];
     if (asked === undefined) throw new BrokenLaw(["sq.tail-clamped"], `the kernel was given ${describe(sqe)}, which nobody asked for`, "each request is submitted once");
     const wrong = this.#wrongField(sqe, asked);
@@ -106,7 +142,11 @@ export class Laws {
     const allowed = `${describe(asked.bytes)}${asked.pointee === undefined ? "" : ` pointing to ${hex(asked.pointee)}`}`;
     for (let at = 0; at < this.taken; at++) if (isOther(at)) throw new BrokenLaw(["sq.tail-clamped", "sq.free-running"], `${text}, for it is request ${at} again`, allowed);
     for (let at = this.taken + 1; at < this.#asked.length; at++) if (isOther(at)) throw new BrokenLaw(["sq.array-index", "liveness.due"], `${text}, for it is request ${at}`, allowed);
-    throw new BrokenLaw([RULE_OF[field] ?? "sq.entry-reusable"], text, allowed);
+    if (sqe[SQE.opcode] === IORING_OP_POLL_ADD && asked.bytes[SQE.opcode] !== IORING_OP_POLL_ADD && this.interests.has(number32(sqe, SQE.fd) | 0))
+      throw new BrokenLaw(["sq.user-data"], `a readiness poll has user_data that is not the driver's own: ${describe(sqe)}`, "one of 0xfeed...");
+    const wrong = FIELDS.filter(([name, at, size]) => (name !== "addr" || asked.pointee === undefined) && !same(sqe.subarray(at, at + size), asked.bytes.subarray(at, at + size)));
+    if (wrong.length >= OTHER_MEMORY) throw new BrokenLaw(this.#polled ? ["mapping.sqes-apart", "sqpoll.sqe-torn"] : ["mapping.sqes-apart"], `${text}, as do ${wrong.length - 1} more`, allowed);
+    throw new BrokenLaw([RULE_OF[field] ?? RULE_OF_OPERATION[`${asked.bytes[SQE.opcode]} ${field}`] ?? "sq.entry-reusable"], text, allowed);
   }
 
   #wrongField(sqe: Uint8Array, { bytes, pointee }: Asked): Field | undefined {
@@ -134,7 +174,7 @@ export class Laws {
     const len = number32(sqe, SQE.len);
     const plain = opcode === IORING_OP_POLL_ADD && number64(sqe, SQE.addr) === 0n && number64(sqe, SQE.off) === 0n && (len & ~IORING_POLL_ADD_MULTI) === 0 && events !== 0;
     if (!plain) throw new BrokenLaw(["poll.wake-mask", "sq.entry-reusable"], `readiness is asked for by ${describe(sqe)}`, "a POLL_ADD with events, and no address");
-    if (this.#polls.has(userData)) throw new BrokenLaw(["sq.user-data"], `two readiness polls share user_data 0x${userData.toString(16)}`, "each has its own");
+    if (this.#polls.has(userData)) throw new BrokenLaw(["sq.user-data", "multishot.more-flag"], `two readiness polls share user_data 0x${userData.toString(16)}`, "each has its own");
     const interest = this.interests.get(fd);
     if (interest !== undefined && (interest.events !== events || interest.oneshot !== (len === 0)))
       throw new BrokenLaw(["poll.wake-mask", "poll.one-shot"], `readiness of ${fd} is asked for by ${describe(sqe)}`, `events 0x${interest.events.toString(16)}`);
@@ -143,6 +183,7 @@ export class Laws {
 
   /** The kernel posted this CQE. */
   post(cqe: SeenCqe): void {
+    this.posted++;
     if (!isOwn(cqe.userData)) {
       this.#posted.push(cqe);
       return;
@@ -153,6 +194,7 @@ export class Laws {
 
   /** The driver handed this completion to the application. */
   deliver(completion: Completion): void {
+    this.handedOver++;
     if (isOwn(completion.userData)) return this.#deliverOwn(completion);
     const next = this.#posted[this.#delivered];
     if (next !== undefined && equal(next, completion)) {
@@ -164,7 +206,10 @@ export class Laws {
     if (next !== undefined && next.userData === completion.userData && next.res !== completion.res) throw new BrokenLaw(["submit.result-in-cqe"], seen, allowed);
     if (next !== undefined && next.userData === completion.userData) throw new BrokenLaw(["multishot.more-flag"], seen, allowed);
     if (next !== undefined && next.res === completion.res && !this.#posted.some((other) => equal(other, completion))) throw new BrokenLaw(["sq.user-data"], seen, allowed);
-    throw new BrokenLaw(["cq.free-running"], seen, allowed);
+    const at = this.#posted.findIndex((other) => equal(other, completion));
+    if (at >= 0 && at < this.#delivered) throw new BrokenLaw(["submit.one-cqe-each", "cq.free-running"], `${seen}, as completion ${at} did`, allowed);
+    if (at >= 0) throw new BrokenLaw(["cq.free-running"], `${seen}, which is completion ${at}`, allowed);
+    throw new BrokenLaw(["setup.offsets", "cq.free-running"], `${seen}, which the kernel did not post`, allowed);
   }
 
   /** Of the driver's own polls some completions are nobody's; those that come, come in order. */
@@ -185,6 +230,10 @@ export class Laws {
       const next = this.#posted[this.#delivered];
       throw new BrokenLaw(["cq.free-running", "liveness.due"], `the driver shows no completion`, next === undefined ? "" : `${text(next)}, and ${this.unread - 1} behind it`);
     }
+  }
+
+  /** Everything is taken out, and what that gave rise to is submitted: who asked for readiness has one poll. */
+  interestsKept(): void {
     for (const [fd, { oneshot }] of this.interests) {
       const polls = [...this.#polls.values()].filter((of) => of === fd).length;
       if (oneshot || polls === 1) continue;

@@ -4,13 +4,17 @@
 import type { AddressSpace, EnterArg, Kernel, Region, Ring, SetupParams } from "../../../src/kernel.ts";
 import type { SeenCqe, TraceEvent } from "../../../src/program/trace.ts";
 import { CQE, SQE } from "../../../src/spec/codec.gen.ts";
-import { IORING_SETUP_NO_SQARRAY } from "../../../src/spec/constants.gen.ts";
+import { IORING_ENTER_GETEVENTS, IORING_SETUP_NO_SQARRAY } from "../../../src/spec/constants.gen.ts";
 import { BrokenLaw } from "./laws.ts";
 
 const WORDS = 16;
+/** More calls in one program are a driver that goes round in a circle. */
+const CALLS_MAX = 3000;
 
 export interface Follower {
   event(event: TraceEvent): void;
+  /** A call begins. */
+  submission(): void;
   taken(sqe: Uint8Array): void;
   posted(cqe: SeenCqe): void;
 }
@@ -23,6 +27,9 @@ interface Tracked {
 export class Recorder {
   /** The next wait is for what must come, and has a bound all the same. */
   watchdog = false;
+  /** Calls that asked for completions. */
+  asks = 0;
+  #calls = 0;
   readonly #kernel: Kernel;
   readonly #follower: Follower;
   readonly #regions: Tracked[] = [];
@@ -73,13 +80,7 @@ export class Recorder {
   get ring(): Ring {
     const inner = this.#inner;
     return {
-      fd: inner.fd, params: inner.params,
-      get sqRing() {
-        return inner.sqRing;
-      },
-      get cqRing() {
-        return inner.cqRing;
-      },
+      fd: inner.fd, params: inner.params, sqRing: this.#ringBytes, cqRing: this.#ringBytes,
       get sqes() {
         return inner.sqes;
       },
@@ -111,6 +112,11 @@ export class Recorder {
     return region;
   }
 
+  /** IORING_SQ_* bits, as they stand. */
+  get sqFlags(): number {
+    return this.#words[this.#inner.params.sqOff.flags >>> 2] ?? 0;
+  }
+
   /** What the driver's memory holds at this address. */
   load(addr: bigint, size: number): Uint8Array | undefined {
     for (const { region } of this.#regions) {
@@ -139,8 +145,11 @@ export class Recorder {
     const array = this.#array();
     if (Buffer.compare(array, this.#arrayBefore) !== 0) store("ring", params.sqOff.array, array);
     this.#arrayBefore = array.slice();
+    const own = [params.sqOff.tail, params.cqOff.head, params.cqOff.flags];
     for (let word = 0; word < WORDS; word++) {
       if (this.#words[word] === this.#wordsBefore[word]) continue;
+      if (!own.includes(4 * word))
+        throw new BrokenLaw(["setup.offsets", "mapping.kernel-words-ignored"], `the driver stores ${this.#words[word]} into the word at ${4 * word}, which is the kernel's`, "sq.tail and cq.head are its own");
       store("ring", 4 * word, this.#ringBytes.subarray(4 * word, 4 * word + 4));
     }
     this.#wordsBefore.set(this.#words);
@@ -159,6 +168,9 @@ export class Recorder {
   #enter(toSubmit: number, minComplete: number, flags: number, arg?: EnterArg): number {
     this.stores();
     this.peek();
+    if ((flags & IORING_ENTER_GETEVENTS) !== 0) this.asks++;
+    if (++this.#calls > CALLS_MAX) throw new BrokenLaw(["liveness.due"], `the driver has called io_uring_enter ${CALLS_MAX} times`, "it comes to an end");
+    this.#follower.submission();
     const from = this.#kernel.nowNs();
     const result = this.#inner.enter(toSubmit, minComplete, flags, arg);
     this.#follower.event({

@@ -10,7 +10,10 @@ import { formatTrace, type TraceEvent } from "../../../src/program/trace.ts";
 import { ProgramWorld } from "../../../src/program/world.ts";
 import type { RingDriver, RingDriverParts } from "../../../src/ring/ring-driver.ts";
 import { checkSetupFlags } from "../../../src/ring/setup-flags.ts";
-import { EINVAL, IORING_ASYNC_CANCEL_ANY, IORING_OP_ASYNC_CANCEL, IORING_POLL_ADD_MULTI, IORING_SETUP_SQPOLL, POLLIN, POLLOUT, POLLPRI, SETUP_FLAGS } from "../../../src/spec/constants.gen.ts";
+import {
+  EINVAL, IORING_ASYNC_CANCEL_ANY, IORING_OP_ASYNC_CANCEL, IORING_POLL_ADD_MULTI, IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_SQPOLL, IORING_SETUP_TASKRUN_FLAG,
+  IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN, POLLIN, POLLOUT, POLLPRI, SETUP_FLAGS,
+} from "../../../src/spec/constants.gen.ts";
 import { encodeSqe } from "../../../src/spec/codec.gen.ts";
 import { Asker } from "./asking.ts";
 import { BrokenLaw, isOwn, Laws } from "./laws.ts";
@@ -55,7 +58,7 @@ class User {
     this.#program = program;
     this.#use = use;
     this.#checker = new Checker({ profile: kernel.profile });
-    this.#laws = new Laws((addr, size) => this.#recorder?.load(addr, size));
+    this.#laws = new Laws(program.ring.flags.includes("SQPOLL"), (addr, size) => this.#recorder?.load(addr, size));
     this.#world = new ProgramWorld(kernel, program, (event) => this.#event(event));
     this.#asker = new Asker(kernel, this.#world, this.#opened);
   }
@@ -92,6 +95,7 @@ class User {
     if (!supported(flags) || spec.resv !== undefined) return;
     const follower = {
       event: (event: TraceEvent) => this.#event(event),
+      submission: () => this.#laws.submission(),
       taken: (sqe: Uint8Array) => this.#laws.take(sqe),
       posted: (cqe: Parameters<Laws["post"]>[0]) => this.#laws.post(cqe),
     };
@@ -109,7 +113,9 @@ class User {
       const driver = this.#use.makeDriver({ kernel: recorder.kernel, ring, reason: "a seeded bug", ownsKernel: false });
       recorder.stores();
       recorder.peek();
-      const use = new Use(driver, { recorder, laws: this.#laws, checker: this.#checker, asker: this.#asker, polled: (flags & IORING_SETUP_SQPOLL) !== 0, opens: this.#opens, onOpened: (fd) => void this.#opened.push(fd) });
+      const use = new Use(driver, { recorder, laws: this.#laws, checker: this.#checker, asker: this.#asker, polled: (flags & IORING_SETUP_SQPOLL) !== 0,
+        defers: (flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)) === IORING_SETUP_DEFER_TASKRUN,
+        opens: this.#opens, onOpened: (fd) => void this.#opened.push(fd) });
       for (const operation of ops) this.#execute(use, operation);
       use.finish();
       this.#world.lookAtEverything();
@@ -163,6 +169,8 @@ interface UseParts {
   readonly asker: Asker;
   /** A thread of the kernel's submits: what was published counts as submitted. */
   readonly polled: boolean;
+  /** Task work waits to be asked for, and no flag says that there is some. */
+  readonly defers: boolean;
   readonly opens: Set<bigint>;
   readonly onOpened: (fd: number) => void;
 }
@@ -245,10 +253,14 @@ class Use {
   /** Waits with a bound; how many are ready by the driver. */
   wait(timeoutNs: bigint, count: number): void {
     const { laws, recorder } = this.#parts;
+    const { kernel } = this.#driver;
+    const from = kernel.nowNs();
     const { count: ready, timedOut } = this.#driver.waitTimeout(timeoutNs, Math.min(count, this.#cqEntries));
+    const tookNs = kernel.nowNs() - from;
     recorder.stores();
     recorder.peek();
     if (ready < 0) throw new BrokenLaw(["enter.ext-arg-size", "enter.getevents-waits"], `a wait was refused with ${ready}`, "the number of completions that are ready");
+    if (timedOut && tookNs < timeoutNs) throw new BrokenLaw(["enter.timeout-etime"], `a wait for ${timeoutNs} ns ran out after ${tookNs} ns`, "not before its time");
     if (laws.ownTaken > 0) return;
     if (ready !== laws.unread) throw new BrokenLaw(["enter.counts-unconsumed"], `${ready} completions are said to be ready`, `${laws.unread}`);
     if (timedOut && ready >= count && count > 0) throw new BrokenLaw(["enter.timeout-etime"], "a wait is said to have run out though there is enough", "it ends well");
@@ -278,13 +290,25 @@ class Use {
 
   reap(max: number): void {
     for (let count = 0; count < max; count++) {
+      const { recorder } = this.#parts;
+      const { asks } = recorder;
       const completion = this.#driver.getCompletion();
-      this.#parts.recorder.stores();
-      this.#parts.recorder.peek();
-      if (completion === null) return;
+      recorder.stores();
+      recorder.peek();
+      if (completion === null) return this.#saidNothing(recorder.asks > asks);
       this.#deliver(completion);
       this.#driver.advanceCompletion();
     }
+  }
+
+  /** There is no completion, says the driver: did it ask the kernel for what that holds back? */
+  #saidNothing(asked: boolean): void {
+    const { recorder, defers } = this.#parts;
+    const seen = "the driver shows no completion";
+    if (asked) return;
+    if ((recorder.sqFlags & IORING_SQ_CQ_OVERFLOW) !== 0) throw new BrokenLaw(["overflow.flush-getevents", "overflow.flag"], `${seen} while there is a backlog`, "it asks for the backlog");
+    if ((recorder.sqFlags & IORING_SQ_TASKRUN) !== 0) throw new BrokenLaw(["taskrun.flag-set", "taskrun.defer-getevents"], `${seen} while there is task work`, "it asks for it");
+    if (defers) throw new BrokenLaw(["taskrun.defer-getevents"], `${seen} and has not asked for task work`, "a ring that defers it, without a flag, is asked");
   }
 
   #deliver(completion: Completion): void {
@@ -296,16 +320,30 @@ class Use {
   /** Takes everything back, and sees it end. */
   finish(): void {
     const { checker, laws, recorder, polled } = this.#parts;
+    if (this.#turns()) laws.interestsKept();
     for (let round = 0; round < ROUNDS; round++) {
       this.submit();
       this.settle();
       this.reap(Infinity);
       if (round > 1 && checker.due(HORIZON_NS) === 0 && laws.asked === laws.taken && laws.unread === 0) break;
-      if (round === 1) this.#cancelAll();
+      if (round === 0) this.#cancelAll();
     }
     recorder.stores();
     recorder.peek();
     laws.atRest(polled ? laws.asked - laws.taken : this.#driver.queued);
+  }
+
+  /** Turns of an event loop until one brings nothing new: false where there is always more, as from a poll of what is always ready. */
+  #turns(): boolean {
+    const { laws } = this.#parts;
+    for (let round = 0; round < ROUNDS; round++) {
+      const before = laws.progress;
+      this.submit();
+      this.settle();
+      this.reap(Infinity);
+      if (before === laws.progress) return true;
+    }
+    return false;
   }
 
   #cancelAll(): void {
