@@ -1,5 +1,6 @@
 // What the hunt for seeded bugs prints: a line for each, the sums, the page docs/reports/bugs.md, the JSON.
 import { median, type Finding } from "../../test/bugs/hunt.ts";
+import { ROWS } from "../../test/bugs/rows.ts";
 import { cell } from "../generate/text.ts";
 
 export const SMALL = 8;
@@ -58,6 +59,13 @@ export function summaryLines(findings: readonly Finding[]): string[] {
   ];
 }
 
+/** What most seeds did not find, and what they found only after many programs: why. */
+function seldom(findings: readonly Finding[]): string[] {
+  const few = findings.filter((f) => !isFound(f) || foundIn(f) < f.programs.length || f.bug.rare !== undefined);
+  if (few.length === 0) return ["None."];
+  return few.map((f) => `- ${f.bug.id}: found by ${foundIn(f)} of ${f.programs.length} seeds${f.bug.rare === undefined ? "" : `; ${f.bug.rare}`}.`);
+}
+
 /** docs/reports/bugs.md */
 export function reportOf(findings: readonly Finding[], drawn: { readonly seed: number; readonly seeds: number; readonly programs: number }): string {
   const { bugs, found, medianPrograms, shrunkTo8OrFewer, ruleRight } = jsonOf(findings);
@@ -69,11 +77,29 @@ export function reportOf(findings: readonly Finding[], drawn: { readonly seed: n
     "",
     "Written by `npm run bench:bugs`; do not edit.",
     "",
+    "Each bug is switched on by itself, and the programs of a campaign run against it, the same that `ringspec diff` draws from that seed:",
+    "a faulty kernel (a patched copy of the model) and a shim (a decorated port around the model) are judged by the oracle as a kernel",
+    "is; a faulty driver is used as the programs use a ring, its port is recorded and judged by the oracle, and the driver by laws",
+    "(`test/bugs/driver/laws.ts`) that hold for any driver. Hostile programs are left out for drivers, which can't do what they do.",
+    "A bug counts as found where most seeds found it; the rule is right where the verdict names one that the bug was made of.",
+    "",
     `Seeds ${drawn.seed} to ${drawn.seed + drawn.seeds - 1}, at most ${drawn.programs} programs for each; ${bugs} bugs, ${found} found (by most seeds), median ${shown(medianPrograms)} programs,`,
     `${shrunkTo8OrFewer} shrunk to at most ${SMALL} operations, ${ruleRight} with the right rule named.`,
     "",
     "| bug | what is wrong | half | seen in | found by seeds | programs, median | operations, shrunk | rule named |",
     "|---|---|---|---|---|---|---|---|",
     ...findings.map(row),
+    "",
+    "## Not found, or by few seeds",
+    "",
+    ...seldom(findings),
+    "",
+    "## Rows",
+    "",
+    "Each class of bug that was to be seeded, and the bugs that stand for it.",
+    "",
+    "| row | about | seeded as | left out |",
+    "|---|---|---|---|",
+    ...ROWS.map(({ row: name, about, not = "" }) => `| ${name} | ${about} | ${findings.filter(({ bug }) => bug.origin.includes(name)).map(({ bug }) => bug.id).join(", ") || "none"} | ${not} |`),
   ].join("\n")}\n`;
 }

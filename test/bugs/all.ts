@@ -5,9 +5,10 @@ import { COMPLETION } from "./kernel/completion.ts";
 import { FILES } from "./kernel/files.ts";
 import { LINKS } from "./kernel/links.ts";
 import { READINESS } from "./kernel/readiness.ts";
+import { PORT } from "./port.ts";
 import { SETUP } from "./kernel/setup.ts";
 import { SUBMISSION } from "./kernel/submission.ts";
 import { TIME } from "./kernel/time.ts";
 import { WAITING } from "./kernel/waiting.ts";
 
-export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION, ...WAITING, ...LINKS, ...TIME, ...READINESS, ...FILES, ...SETUP, ...DRIVER];
+export const BUGS: readonly Bug[] = [...SUBMISSION, ...COMPLETION, ...WAITING, ...LINKS, ...TIME, ...READINESS, ...FILES, ...SETUP, ...PORT, ...DRIVER];

@@ -30,6 +30,8 @@ interface Named {
   readonly origin: readonly string[];
   /** A verdict that names one of these names the right rule. */
   readonly rules: readonly [RuleId, ...RuleId[]];
+  /** Why programs seldom find it, or never; printed where they did not. */
+  readonly rare?: string;
 }
 
 export type KernelBug = Named & { readonly half: "kernel"; readonly patches: readonly Patch[] };

@@ -87,6 +87,10 @@ export class Laws {
   readonly interests = new Map<number, Interest>();
   /** Readiness polls that the kernel has, by user_data: the descriptor. */
   readonly #polls = new Map<bigint, number>();
+  /** Those that the kernel was asked to remove. */
+  readonly #removed = new Set<bigint>();
+  /** The newest of each descriptor. */
+  readonly #newest = new Map<number, bigint>();
   /** The SQE that was taken last is linked to the one behind it. */
   #linked = false;
   readonly #polled: boolean;
@@ -125,8 +129,12 @@ export class Laws {
     if (isOwn(userData) && this.#linked)
       throw new BrokenLaw(["link.in-sequence", "link.collects"], `${describe(sqe)}, which nobody asked for, stands in a chain of the application's`, "a chain holds what was asked for");
     if (isOwn(userData)) return this.#takeOwn(sqe, userData);
-    this.#linked = ((sqe[SQE.flags] ?? 0) & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) !== 0;
+    // Where a batch of a thread that polls ends, nobody sees.
+    this.#linked = !this.#polled && ((sqe[SQE.flags] ?? 0) & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) !== 0;
     const asked = this.#asked[this.taken];
+    const isPollOfInterest = sqe[SQE.opcode] === IORING_OP_POLL_ADD && this.interests.has(number32(sqe, SQE.fd) | 0);
+    if (isPollOfInterest && asked?.bytes[SQE.opcode] !== IORING_OP_POLL_ADD)
+      throw new BrokenLaw(["sq.user-data"], `a readiness poll has user_data that is not the driver's own: ${describe(sqe)}`, "one of 0xfeed...");
     if (asked === undefined) throw new BrokenLaw(["sq.tail-clamped"], `the kernel was given ${describe(sqe)}, which nobody asked for`, "each request is submitted once");
     const wrong = this.#wrongField(sqe, asked);
     if (wrong !== undefined) this.#wrong(sqe, asked, wrong);
@@ -142,8 +150,6 @@ export class Laws {
     const allowed = `${describe(asked.bytes)}${asked.pointee === undefined ? "" : ` pointing to ${hex(asked.pointee)}`}`;
     for (let at = 0; at < this.taken; at++) if (isOther(at)) throw new BrokenLaw(["sq.tail-clamped", "sq.free-running"], `${text}, for it is request ${at} again`, allowed);
     for (let at = this.taken + 1; at < this.#asked.length; at++) if (isOther(at)) throw new BrokenLaw(["sq.array-index", "liveness.due"], `${text}, for it is request ${at}`, allowed);
-    if (sqe[SQE.opcode] === IORING_OP_POLL_ADD && asked.bytes[SQE.opcode] !== IORING_OP_POLL_ADD && this.interests.has(number32(sqe, SQE.fd) | 0))
-      throw new BrokenLaw(["sq.user-data"], `a readiness poll has user_data that is not the driver's own: ${describe(sqe)}`, "one of 0xfeed...");
     const wrong = FIELDS.filter(([name, at, size]) => (name !== "addr" || asked.pointee === undefined) && !same(sqe.subarray(at, at + size), asked.bytes.subarray(at, at + size)));
     if (wrong.length >= OTHER_MEMORY) throw new BrokenLaw(this.#polled ? ["mapping.sqes-apart", "sqpoll.sqe-torn"] : ["mapping.sqes-apart"], `${text}, as do ${wrong.length - 1} more`, allowed);
     throw new BrokenLaw([RULE_OF[field] ?? RULE_OF_OPERATION[`${asked.bytes[SQE.opcode]} ${field}`] ?? "sq.entry-reusable"], text, allowed);
@@ -166,7 +172,10 @@ export class Laws {
     const opcode = sqe[SQE.opcode];
     if (tagOf(userData) === REMOVALS) {
       const plain = opcode === IORING_OP_POLL_REMOVE && number64(sqe, SQE.off) === 0n && number32(sqe, SQE.len) === 0 && number32(sqe, SQE.op_flags) === 0;
-      if (plain) return;
+      if (plain) {
+        this.#removed.add(number64(sqe, SQE.addr));
+        return;
+      }
       throw new BrokenLaw(["sq.entry-reusable"], `a readiness poll is removed by ${describe(sqe)}`, "a POLL_REMOVE with nothing but an address");
     }
     const fd = number32(sqe, SQE.fd) | 0;
@@ -179,6 +188,7 @@ export class Laws {
     if (interest !== undefined && (interest.events !== events || interest.oneshot !== (len === 0)))
       throw new BrokenLaw(["poll.wake-mask", "poll.one-shot"], `readiness of ${fd} is asked for by ${describe(sqe)}`, `events 0x${interest.events.toString(16)}`);
     this.#polls.set(userData, fd);
+    this.#newest.set(fd, userData);
   }
 
   /** The kernel posted this CQE. */
@@ -205,7 +215,7 @@ export class Laws {
     const allowed = next === undefined ? "none: the kernel posted no other" : text(next);
     if (next !== undefined && next.userData === completion.userData && next.res !== completion.res) throw new BrokenLaw(["submit.result-in-cqe"], seen, allowed);
     if (next !== undefined && next.userData === completion.userData) throw new BrokenLaw(["multishot.more-flag"], seen, allowed);
-    if (next !== undefined && next.res === completion.res && !this.#posted.some((other) => equal(other, completion))) throw new BrokenLaw(["sq.user-data"], seen, allowed);
+    if (next !== undefined && next.res === completion.res && halfEqual(next.userData, completion.userData) && !this.#posted.some((other) => equal(other, completion))) throw new BrokenLaw(["sq.user-data"], seen, allowed);
     const at = this.#posted.findIndex((other) => equal(other, completion));
     if (at >= 0 && at < this.#delivered) throw new BrokenLaw(["submit.one-cqe-each", "cq.free-running"], `${seen}, as completion ${at} did`, allowed);
     if (at >= 0) throw new BrokenLaw(["cq.free-running"], `${seen}, which is completion ${at}`, allowed);
@@ -219,13 +229,17 @@ export class Laws {
     this.#ownPosted.splice(0, at + 1);
     const fd = Number(completion.userData & 0xffff_ffffn);
     const ended = (completion.flags & IORING_CQE_F_MORE) === 0;
-    if (ended && (completion.res < 0 || this.interests.get(fd)?.oneshot === true)) this.interests.delete(fd);
+    if (ended && this.#newest.get(fd) === completion.userData && (completion.res < 0 || this.interests.get(fd)?.oneshot === true)) this.interests.delete(fd);
   }
 
   /** Nothing more is asked for, and everything is submitted and taken out. */
   atRest(queued: number): void {
     if (this.taken + queued !== this.asked)
-      throw new BrokenLaw(["enter.returns-consumed"], `${this.asked} requests were asked for, ${this.taken} reached the kernel and ${queued} are said to be queued`, "none is lost");
+      throw new BrokenLaw(this.#polled ? ["sqpoll.need-wakeup", "liveness.due"] : ["enter.returns-consumed"], `${this.asked} requests were asked for, ${this.taken} reached the kernel and ${queued} are said to be queued`, "none is lost");
+    this.#allRead();
+  }
+
+  #allRead(): void {
     if (this.unread !== 0) {
       const next = this.#posted[this.#delivered];
       throw new BrokenLaw(["cq.free-running", "liveness.due"], `the driver shows no completion`, next === undefined ? "" : `${text(next)}, and ${this.unread - 1} behind it`);
@@ -234,14 +248,20 @@ export class Laws {
 
   /** Everything is taken out, and what that gave rise to is submitted: who asked for readiness has one poll. */
   interestsKept(): void {
+    this.#allRead();
+    for (const [userData, fd] of this.#polls) {
+      if (this.interests.has(fd) || this.#removed.has(userData)) continue;
+      throw new BrokenLaw(["poll.remove-results", "poll.removed-ecanceled"], `the kernel still polls descriptor ${fd}, which is not registered for readiness`, "its poll is removed");
+    }
     for (const [fd, { oneshot }] of this.interests) {
-      const polls = [...this.#polls.values()].filter((of) => of === fd).length;
+      const polls = [...this.#polls].filter(([userData, of]) => of === fd && !this.#removed.has(userData)).length;
       if (oneshot || polls === 1) continue;
       throw new BrokenLaw(["multishot.more-flag"], `the kernel has ${polls} polls of descriptor ${fd}, which is registered for readiness`, "one");
     }
   }
 }
 
+const halfEqual = (a: bigint, b: bigint): boolean => a >> 32n === b >> 32n !== ((a & 0xffff_ffffn) === (b & 0xffff_ffffn));
 const equal = (seen: SeenCqe, { userData, res, flags }: Completion): boolean => seen.userData === userData && seen.res === res && seen.flags === flags;
 const text = ({ userData, res, flags }: Completion | SeenCqe): string => `{0x${userData.toString(16)} ${res}${flags === 0 ? "" : ` flags 0x${flags.toString(16)}`}}`;
 

@@ -104,7 +104,7 @@ export const COMPLETION = onModel([
   },
   {
     id: "completion-doubled", title: "a completion that finds the CQ empty is posted twice",
-    origin: ["#15", "T#302"], rules: ["submit.one-cqe-each"],
+    origin: ["#1", "T#302"], rules: ["submit.one-cqe-each"],
     patches: [
       { file: "completion", from: "if (!fillCqe(m, cqe)) addOverflow(m, r, cqe);", to: "if (cqVisible(m) === 0 && first && batch.length > 1) fillCqe(m, cqe);\n        if (!fillCqe(m, cqe)) addOverflow(m, r, cqe);" },
       { file: "completion", from: "first = false; const cqe", to: "const cqe" },

@@ -61,7 +61,7 @@ export const FILES = onModel([
   },
   {
     id: "bytes-misplaced", title: "what a READ got is stored one byte late",
-    origin: ["#5"], rules: ["rw.result-count"],
+    origin: ["liburing test/read-write.c"], rules: ["rw.result-count"],
     patches: [
       { file: "rw", from: "m.memory.write(addr, bytes.subarray(at, at + n))", to: "m.memory.write(n > 1 ? addr + 1n : addr, bytes.subarray(at, n > 1 ? at + n - 1 : at + n))" },
     ],

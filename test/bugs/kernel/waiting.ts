@@ -67,6 +67,7 @@ export const WAITING = onModel([
   },
   {
     id: "timer-does-not-wake", title: "a timer that fires does not end a wait for more",
+    rare: "the wait ends by its own time instead, and lateness is never illegal; only a wait without a bound shows it, which one hostile program in eighty has",
     origin: ["#16", "liburing test/timeout.c"], rules: ["timeout.wakes-waiter"],
     patches: [
       { file: "enter", from: "return reached || m.ring.cqTimeouts !== timeoutsSeen;", to: "return reached;" },
