@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { packageRoot } from "../../src/real/addon.ts";
-import { BUGS } from "../../test/bugs/all.ts";
+import { BUGS, NO_BUGS } from "../../test/bugs/all.ts";
 import type { Bug } from "../../test/bugs/bug.ts";
 import { hunt, type Finding } from "../../test/bugs/hunt.ts";
 import { removePatched } from "../../test/bugs/patched.ts";
@@ -20,10 +20,11 @@ const HELP = `npm run bench:bugs -- [options]
   --shrink-ms N   time to make the program of one bug small (15000)
   --only A,B      only these bugs, by id; docs/reports/bugs.md stays as it is
   --share N/M     only every Mth bug, from the Nth on (N from 0); the same
+  --none          no bug at all, in each half; nothing must be found
   --no-report     docs/reports/bugs.md stays as it is
   --json          the last line is the result as JSON
 
-Exit codes: 0 every bug was found, 1 some were not, 2 usage`;
+Exit codes: 0 every bug was found (with --none: nothing was), 1 otherwise, 2 usage`;
 
 interface Options {
   readonly seeds: number;
@@ -31,6 +32,7 @@ interface Options {
   readonly programs: number;
   readonly shrinkMs: number;
   readonly bugs: readonly Bug[];
+  readonly none: boolean;
   readonly report: boolean;
   readonly json: boolean;
 }
@@ -39,7 +41,7 @@ function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       seeds: { type: "string", default: "20" }, seed: { type: "string", default: "1" }, programs: { type: "string", default: "1000" },
-      "shrink-ms": { type: "string", default: "15000" }, only: { type: "string" }, share: { type: "string" },
+      "shrink-ms": { type: "string", default: "15000" }, only: { type: "string" }, share: { type: "string" }, none: { type: "boolean", default: false },
       "no-report": { type: "boolean", default: false }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false },
     },
   });
@@ -48,10 +50,10 @@ function readOptions(): Options | undefined {
     if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
     throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 20)}`);
   };
-  const whole = values.only === undefined && values.share === undefined;
+  const whole = values.only === undefined && values.share === undefined && !values.none;
   return {
     seeds: number("seeds", values.seeds, 1), seed: number("seed", values.seed, 0), programs: number("programs", values.programs, 1),
-    shrinkMs: number("shrink-ms", values["shrink-ms"], 0), bugs: chosen(values.only, values.share), report: whole && !values["no-report"], json: values.json,
+    shrinkMs: number("shrink-ms", values["shrink-ms"], 0), bugs: values.none ? NO_BUGS : chosen(values.only, values.share), none: values.none, report: whole && !values["no-report"], json: values.json,
   };
 }
 
@@ -77,7 +79,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${HELP}\n`);
     return 0;
   }
-  const { seed, seeds, programs, shrinkMs, bugs, report, json } = options;
+  const { seed, seeds, programs, shrinkMs, bugs, none, report, json } = options;
   const findings: Finding[] = [];
   try {
     for (const bug of bugs) {
@@ -91,6 +93,7 @@ async function main(): Promise<number> {
   process.stdout.write(`${summaryLines(findings).join("\n")}\n`);
   if (report) writeFileSync(join(packageRoot, REPORT), reportOf(findings, { seed, seeds, programs }));
   if (json) process.stdout.write(`${JSON.stringify(jsonOf(findings))}\n`);
+  if (none) return findings.every(({ shrunk }) => shrunk === undefined) ? 0 : 1;
   return findings.every(({ medianPrograms }) => medianPrograms !== undefined) ? 0 : 1;
 }
 

@@ -20,7 +20,7 @@ export interface HuntOptions {
 
 export interface Finding {
   readonly bug: Bug;
-  /** Programs until it was found, for each seed; undefined: not within `programsMax`. */
+  /** Programs until it was found, for each seed; undefined: not within `programsMax`. Seeds end where most have missed it. */
   readonly programs: readonly (number | undefined)[];
   /** Median of these; undefined where it was not found in most. */
   readonly medianPrograms: number | undefined;
@@ -40,6 +40,8 @@ export async function hunt(bug: Bug, options: HuntOptions): Promise<Finding> {
   const programs: (number | undefined)[] = [];
   let first: { readonly seed: number; readonly drawn: Drawn; readonly outcome: Outcome } | undefined;
   for (const seed of options.seeds) {
+    // Most have missed it: the rest would not make it found.
+    if (programs.filter((count) => count === undefined).length > options.seeds.length / 2) break;
     const found = search(run, kindFor(bug), seed, options.programsMax);
     programs.push(found === undefined ? undefined : found.drawn.index + 1);
     if (found !== undefined && (first === undefined || found.drawn.program.ops.length < first.drawn.program.ops.length)) first = { seed, ...found };
@@ -47,7 +49,7 @@ export async function hunt(bug: Bug, options: HuntOptions): Promise<Finding> {
   const small = first === undefined ? undefined : await makeSmall(run, first, options.shrinkMs);
   const named = small?.outcome.verdict.rules ?? [];
   return {
-    bug, programs, medianPrograms: median(programs), shrunk: small?.program, outcome: small?.outcome, named,
+    bug, programs, medianPrograms: median(options.seeds.map((_, at) => programs[at])), shrunk: small?.program, outcome: small?.outcome, named,
     ruleRight: bug.rules.some((rule) => named.includes(rule)),
   };
 }

@@ -261,7 +261,8 @@ export class Laws {
   }
 }
 
-const halfEqual = (a: bigint, b: bigint): boolean => a >> 32n === b >> 32n !== ((a & 0xffff_ffffn) === (b & 0xffff_ffffn));
+/** The halves that two values share are one. */
+const halfEqual = (a: bigint, b: bigint): boolean => [a >> 32n === b >> 32n, BigInt.asUintN(32, a) === BigInt.asUintN(32, b)].filter(Boolean).length === 1;
 const equal = (seen: SeenCqe, { userData, res, flags }: Completion): boolean => seen.userData === userData && seen.res === res && seen.flags === flags;
 const text = ({ userData, res, flags }: Completion | SeenCqe): string => `{0x${userData.toString(16)} ${res}${flags === 0 ? "" : ` flags 0x${flags.toString(16)}`}}`;
 
