@@ -12,7 +12,8 @@ import type { Drawing } from "./programs.ts";
 import { isDivergence } from "./tally.ts";
 
 export interface ShrinkOptions extends Drawing {
-  readonly pool: Pool;
+  /** What runs programs: a pool of children, or whatever does as one. */
+  readonly pool: Pick<Pool, "run">;
   readonly path: number;
   readonly model?: ModelSettings;
   /** Defaults: 400 tries, 60 s, 5 runs a try (1 on the model, which repeats itself). */

@@ -78,7 +78,7 @@ interface Endless {
 /** A program that also does what no driver should. One in eighty may block for ever. */
 export function hostileProgram(options: ProgramOptions = {}): fc.Arbitrary<Program> {
   return record({
-    on: mix<Hostility>([96, ring.map((of) => ({ ring: of, odd: false }))], [4, oddRing.map((of) => ({ ring: of, odd: true }))]),
+    on: mix<Hostility>([92, ring.map((of) => ({ ring: of, odd: false }))], [8, oddRing.map((of) => ({ ring: of, odd: true }))]),
     world,
     drafts: groups(hostileGroup, options),
     skipOrDrain,

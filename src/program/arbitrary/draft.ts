@@ -31,6 +31,9 @@ export interface Manner {
 }
 
 const FIRST = 0xaaa0;
+/** Some user_data has bits above the lower 32. */
+const HIGH = 2 ** 40;
+const HIGH_EVERY = 8;
 const RENAMED = 0xbbb0;
 const SHARED = 0xccc0;
 const NOBODY = 0xdead;
@@ -77,7 +80,7 @@ class Resolver {
     const { target, opcode, flags, ...fields } = draft;
     // A result of another request must never pass for the descriptor that an OPENAT was given.
     const own = !this.manner.repeats || opcode === "OPENAT" || opcode === "CLOSE";
-    const userData = own ? FIRST + index : SHARED + (index % SHARED_NUMBERS);
+    const userData = own ? FIRST + index + (index % HIGH_EVERY === HIGH_EVERY - 1 ? HIGH : 0) : SHARED + (index % SHARED_NUMBERS);
     const sqe: SqeSpec = { opcode, userData };
     for (const [name, value] of Object.entries(fields)) if (value !== undefined) Object.assign(sqe, { [name]: value });
     const { skipOrDrain } = this.manner;

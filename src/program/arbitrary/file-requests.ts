@@ -86,7 +86,7 @@ export const waitingWord = (fd: string): fc.Arbitrary<SqeDraft> =>
 
 export const fsync: fc.Arbitrary<SqeDraft> = record({
   opcode: fc.constant("FSYNC" as const),
-  fd: mix<string>([6, pick([2, "f0"], [1, "f1"])], [1, fds.opened], [2, fds.wrong], [1, fds.eventfd]),
+  fd: mix<string>([6, pick([2, "f0"], [1, "f1"])], [1, fds.opened], [2, fds.wrong], [4, fds.eventfd]),
   opFlags: mostly(undefined, 30, fc.constant(IORING_FSYNC_DATASYNC)),
 });
 

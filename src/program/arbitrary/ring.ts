@@ -38,7 +38,8 @@ export const ring: fc.Arbitrary<Ring> = record({
   mode: modes,
 }).map(({ entries, cq, plain, mode }) => {
   const flags = [...new Set([...plain, ...mode])];
-  if (cq === "default") return { entries, flags };
+  // Without CQSIZE it is not looked at.
+  if (cq === "default") return entries === 4 ? { entries, flags, cqEntries: 2 } : { entries, flags };
   const same = rounded(entries);
   const cqEntries = cq === "equal" ? same : cq === "larger" ? 4 * same : same + 1;
   return { entries, flags: ["CQSIZE", ...flags], cqEntries };
