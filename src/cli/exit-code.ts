@@ -5,15 +5,17 @@ export const EXIT = {
   diverge: 1,
   usage: 2,
   realRequired: 3,
+  limit: 4,
   interrupted: 130,
 } as const;
 
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    the kernel and the model agree
-  1    they diverge, or too many programs could not be judged
+  1    they diverge, or too many programs could not be judged; explore: an invariant does not hold
   2    usage, or input that can't be read
   3    the real kernel was required (--backend real, RINGSPEC_REQUIRE_REAL=1) and is not there
+  4    explore: a limit was reached, and there may be more than was seen
   130  interrupted`;
 
 /** The user's input is at fault: the message says what was expected, what came, and how to fix it. */

@@ -7,6 +7,8 @@ import { RealKernelUnavailable } from "../real/linux-kernel.ts";
 import { diff, SAVE_DIRECTORY } from "./diff.ts";
 import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
+import { alphabetOf, exploreCommand } from "./explore.ts";
+import type { ExploreCommandOptions } from "./explore.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
 import { backendOption, oneOf, ringFlags, strictnessOption, wholeNumber } from "./option-values.ts";
 import { KINDS, MAX_OPS } from "./programs.ts";
@@ -16,6 +18,7 @@ import { spec } from "./spec.ts";
 import type { SpecOptions } from "./spec.ts";
 
 const RUNS_DEFAULT = 6000;
+const LIMIT_DEFAULT = 1_000_000;
 const SEED_MAX = 2 ** 31 - 1;
 
 function command(finish: (code: number) => void): Command {
@@ -63,6 +66,19 @@ function command(finish: (code: number) => void): Command {
     .addOption(new Option("--times <n>", "how often").default(10).argParser(wholeNumber({ min: 1, max: 1_000_000, example: "--times 100" })))
     .option("--json", "print one JSON object")
     .action(async (path: string, options: ReplayOptions) => finish(await replay(path, options)));
+
+  sub("explore [program]", "Tries everything that the kernel may do with a small program (a JSON file, or - for stdin): its states, all outcomes, and what holds in each state.", [
+    "explore program.json", "explore program.json --limit 50000 --json", "explore --all 2 --alphabet nop-async,timeout,cancel",
+  ])
+    .addOption(new Option("--limit <n>", "states at most, for each program").default(LIMIT_DEFAULT).argParser(wholeNumber({ min: 1, max: 100_000_000, example: "--limit 50000" })))
+    .addOption(new Option("--within <ms>", "the program ends within this: what takes longer does not happen").default(1000).argParser(wholeNumber({ min: 20, max: 1_000_000, example: "--within 1000" })))
+    .addOption(new Option("--strictness <which>", "spec (whatever the rules allow) or profile (the habits of Linux 6.18 too)").default("spec").argParser(oneOf(["spec", "profile"], "--strictness spec")))
+    .addOption(new Option("--show <n>", "outcomes to print").default(20).argParser(wholeNumber({ min: 0, max: 1_000_000, example: "--show 100" })))
+    .addOption(new Option("--all <n>", "in the place of a program: all programs of up to n words of the alphabet").argParser(wholeNumber({ min: 1, max: 6, example: "--all 2" })))
+    .addOption(new Option("--alphabet <words>", "words of --all, separated by commas").argParser(alphabetOf))
+    .addOption(new Option("--ring <flags>", "setup flags of the ring of --all, separated by commas").argParser(ringFlags))
+    .option("--json", "print one JSON object")
+    .action((path: string | undefined, options: ExploreCommandOptions) => finish(exploreCommand(path, options)));
 
   sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
