@@ -19,22 +19,18 @@ const has = (sqe: SqeSpec, ...flags: readonly string[]): boolean => sqe.flags?.s
 export function submittedBy(program: Program, sqEntries: number): readonly Submitted[] | undefined {
   const all: { userData: bigint; sqe: SqeSpec; chain: number }[] = [];
   let chain = 0;
-  let queued = 0;
   for (const op of program.ops) {
     if (op.op === "store" || op.op === "array" || op.op === "slot" || op.op === "enter") return undefined;
-    // A chain ends with its submission, which a full queue brings about too. [link.not-across-submissions]
-    const ends = op.op === "submit" || (op.op === "sqe" && queued === sqEntries);
-    if (ends) {
-      chain++;
-      queued = 0;
-    }
+    // [link.not-across-submissions]
+    if (op.op === "submit") chain++;
     if (op.op !== "sqe") continue;
-    queued++;
     if (op.opcode === "POLL_REMOVE" && (op.len ?? 0) !== 0) return undefined;
     all.push({ userData: BigInt(op.userData), sqe: op, chain });
     if (!has(op, "IO_LINK", "IO_HARDLINK")) chain++;
   }
   const silent = new Set(all.filter(({ sqe }) => has(sqe, "CQE_SKIP_SUCCESS")).map((s) => s.chain));
+  // Where the queue may fill up, a submission that came short may end inside a chain, and nobody knows which.
+  if (all.length > sqEntries) return all.map((s, i) => ({ ...s, chain: i, maybeSilent: silent.size > 0 }));
   return all.map((s) => ({ ...s, maybeSilent: silent.has(s.chain) }));
 }
 

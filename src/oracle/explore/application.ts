@@ -136,8 +136,7 @@ export class Action {
     if (operation === undefined) return this.endQuietly();
     switch (operation.op) {
       case "sqe":
-        if (app.stage !== 0 || this.sqIsFull) return false;
-        return this.fillNext();
+        return app.stage === 1 || this.sqIsFull ? false : this.fillNext();
       case "slot":
         if (p.polled) return false;
         this.fill(operation.slot & (this.m.ring.sqEntries - 1));
@@ -175,8 +174,8 @@ export class Action {
     if (operation === undefined) return this.actAtEnd();
     switch (operation.op) {
       case "sqe":
-        if (app.stage > 0 || this.sqIsFull) return this.makeRoom();
-        return void this.fillNext();
+        if (app.stage === 2) return void (this.sqIsFull ? this.next() : this.fillNext());
+        return app.stage === 1 || this.sqIsFull ? this.makeRoom() : void this.fillNext();
       case "submit":
         return this.submit(operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0);
       case "settle":
@@ -319,8 +318,7 @@ export class Action {
     this.publish();
     if (polled) this.enterPolled(0, IORING_ENTER_SQ_WAIT | IORING_ENTER_SQ_WAKEUP);
     else this.enterWith(0, 0);
-    this.to({ stage: 0 });
-    if (this.sqIsFull) this.next();
+    this.to({ stage: 2 });
   }
 
   /** Waits for what must come. */

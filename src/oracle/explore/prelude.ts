@@ -49,6 +49,9 @@ export interface PreludeOptions {
   readonly untilNs: bigint;
 }
 
+/** When the program begins: a deadline may lie before that, and no clock shows less than nothing. */
+const BEGUN_NS = 3_600_000_000_000n;
+
 /** Throws Unmodelled where the ring is of a kind that the model has not. */
 export function prelude(program: Program, { profile, untilNs }: PreludeOptions): Prelude {
   const kernel = createModelKernel({ profile });
@@ -85,7 +88,8 @@ export function prelude(program: Program, { profile, untilNs }: PreludeOptions):
   writeCancelAll(cancelArg.bytes);
   world.stored(cancelArg);
   const flags = isOpen ? machine.ring.flags : 0;
-  machine.untilNs = untilNs;
+  machine.nowNs = BEGUN_NS;
+  machine.untilNs = BEGUN_NS + untilNs;
   return {
     program, machine, refused, lowered, world, opens,
     fds: world.descriptors, buffers: world.memory, faultAddress: world.faultAddress,
