@@ -18,10 +18,10 @@ import {
   IORING_CQE_F_32, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
   IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SQ_NEED_WAKEUP,
 } from "../../spec/constants.gen.ts";
-import { dueCompletions } from "../due.ts";
 import { ordinaryCall } from "./calls.ts";
 import type { Chooser } from "./chooser.ts";
 import type { Line, Lines } from "./history.ts";
+import { dueNow, openRequests } from "./liveness.ts";
 import type { Prelude } from "./prelude.ts";
 import { callLine } from "./seen-text.ts";
 import type { Application } from "./state.ts";
@@ -35,7 +35,7 @@ export function begins(p: Prelude): Application {
   if ((ring.flags & IORING_SETUP_NO_SQARRAY) === 0)
     for (let i = 0; i < ring.sqEntries; i++) store32(writable(ring.ring), ring.arrayOffset + 4 * i, i);
   const word = (at: number): number => load32(ring.ring.bytes, at);
-  return { at: 0, stage: 0, round: 0, tail: word(WORD.sqTail), published: word(WORD.sqTail), head: word(WORD.cqHead), taking: 0 };
+  return { at: 0, stage: 0, round: 0, tail: word(WORD.sqTail), published: word(WORD.sqTail), head: word(WORD.cqHead), taking: 0, overdue: false };
 }
 
 export const isOver = (p: Prelude, app: Application): boolean => app.at === p.program.ops.length && app.stage === END.over;
@@ -105,29 +105,21 @@ export class Action {
     return (this.word(WORD.cqTail) - this.word(WORD.cqHead)) >>> 0;
   }
 
-  /** As the observer of a run reckons it: from now on, and no timer that takes longer than the horizon. */
   private get due(): number {
-    if (!this.p.polled && this.pending === 0 && !hasBacklog(this.m)) return 0;
-    const f = this.m.fork();
-    f.untilNs = f.nowNs;
-    return dueCompletions(f, HORIZON_NS);
+    return dueNow(this.m);
   }
 
   /**
    * A wait for what must come changes nothing before it has come: it begins behind the steps that it waits for. Not
-   * where the wait itself does something: on rings that defer task work, and where it takes completions out of the backlog.
+   * where the wait itself does something (on rings that defer task work, and where there is a backlog), nor where it
+   * may end, or not begin, because the ring is full.
    */
   get waitsFirst(): boolean {
     const { m, app, p } = this;
     const settles = this.operation === undefined ? app.stage === END.settle : this.operation.op === "settle";
     if (!settles || p.polled || defersTaskWork(m) || hasBacklog(m)) return false;
+    if (this.visible + openRequests(m) * (p.repeats ? m.ring.cqEntries : 1) > m.ring.cqEntries && this.visible + dueNow(m) > m.ring.cqEntries) return false;
     return enabled(m).some((s) => s.kind !== "expire" || m.request(s.request).earliestNs <= m.nowNs + HORIZON_NS);
-  }
-
-  private get pending(): number {
-    let open = 0;
-    for (const r of this.m.requests.values()) if (r.state !== "done") open++;
-    return open;
   }
 
   /** One thing that the kernel can't notice; false where the next one can be noticed, or waits for nothing. */
@@ -163,7 +155,7 @@ export class Action {
       case END.decide:
         if (app.round >= SETTLE_ROUNDS) return this.to({ stage: END.over });
         if (this.due > 0) return this.to({ stage: END.settle, round: app.round + 1, taking: 0 });
-        return this.to({ stage: this.pending === 0 && app.round > 0 ? END.over : END.cancel });
+        return this.to({ stage: openRequests(this.m) === 0 && app.round > 0 ? END.over : END.cancel });
       default:
         return false;
     }
@@ -268,6 +260,7 @@ export class Action {
     this.chooser.watched = !shown;
     const result = enter(this.m, call);
     this.chooser.watched = false;
+    if (this.chooser.overdue) this.to({ overdue: true });
     if (shown) this.calls = this.lines.add(this.calls, callLine("enter", result));
   }
 

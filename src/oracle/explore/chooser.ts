@@ -6,6 +6,7 @@ import type { Request } from "../../model/request.ts";
 import { advance } from "../../model/simulate.ts";
 import { hasPollThread } from "../../model/sqpoll.ts";
 import { enabled, stepId, take, type Step } from "../../model/steps.ts";
+import { isOverdueNow } from "./liveness.ts";
 import { cutShows } from "./reduction.ts";
 import { cqeLine } from "./seen-text.ts";
 import type { Line, Lines } from "./history.ts";
@@ -43,6 +44,8 @@ export class Chooser implements Scheduler {
   private undisturbed = false;
   /** A wait that nothing can end is over, as one with a watchdog is. */
   watched = false;
+  /** One that was: and something should have ended it. */
+  overdue = false;
   seen: Line;
   /** Descriptors that completions brought. */
   opened: readonly number[] = [];
@@ -75,6 +78,7 @@ export class Chooser implements Scheduler {
     this.place = 0;
     this.steps = 0;
     this.watched = false;
+    this.overdue = false;
     this.undisturbed = false;
     this.seen = seen;
     this.opened = opened;
@@ -200,7 +204,11 @@ export class Chooser implements Scheduler {
       this.place = place;
       const steps = beside(m);
       const over = deadline !== undefined && deadline.earliestNs <= m.untilNs;
-      if (steps.length === 0 && !over) return this.watched ? "timeout" : "stuck";
+      if (steps.length === 0 && !over) {
+        if (!this.watched) return "stuck";
+        this.overdue = isOverdueNow(m);
+        return "timeout";
+      }
       this.look(m);
       const picked = this.pick(steps.length + (over ? 1 : 0));
       const step = steps[picked];

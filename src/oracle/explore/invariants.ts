@@ -118,13 +118,12 @@ export const INVARIANTS: readonly Invariant[] = [
     fault: ({ m }) => misplaced(m),
   },
   {
-    id: "all-done", rules: ["liveness.due"], inside: false, tame: true,
-    says: "where the program has ended nothing is under way and nothing is in the backlog",
+    id: "all-came", rules: ["liveness.due", "overflow.flush-getevents"], inside: false, tame: true,
+    says: "what must come ends a wait for it, and where the program has ended nothing is in the backlog",
     fault: ({ p, m, app }) => {
-      if (app === undefined || !isOver(p, app)) return undefined;
-      const open = [...m.requests.values()].filter((r) => r.state !== "done");
-      if (m.ring.overflow.length > 0) return `${m.ring.overflow.length} in the backlog`;
-      return open.length === 0 ? undefined : `still under way: ${open.map((r) => `${hex(r.userData)} (${r.state})`).join(", ")}`;
+      if (app?.overdue === true) return "a wait for what had to come was in vain";
+      if (app === undefined || !isOver(p, app) || m.ring.overflow.length === 0) return undefined;
+      return `${m.ring.overflow.length} in the backlog`;
     },
   },
 ];
