@@ -7,6 +7,8 @@ import { RealKernelUnavailable } from "../real/linux-kernel.ts";
 import { diff, SAVE_DIRECTORY } from "./diff.ts";
 import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
+import { emit } from "./emit.ts";
+import type { EmitOptions } from "./emit.ts";
 import { alphabetOf, exploreCommand } from "./explore.ts";
 import type { ExploreCommandOptions } from "./explore.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
@@ -79,6 +81,13 @@ function command(finish: (code: number) => void): Command {
     .addOption(new Option("--ring <flags>", "setup flags of the ring of --all, separated by commas").argParser(ringFlags))
     .option("--json", "print one JSON object")
     .action((path: string | undefined, options: ExploreCommandOptions) => finish(exploreCommand(path, options)));
+
+  sub("emit", "Prints a program as a C program that stands alone: raw system calls, no liburing; it prints each call's result and each completion.", [
+    "emit --c program.json > program.c", "emit --c program.json -o program.c && cc -std=c11 -Wall -Wextra -Werror -o program program.c && ./program",
+  ])
+    .option("--c <program>", "the program, a JSON file or a saved counterexample, or - for stdin")
+    .option("-o, --output <file>", "write it there, in the place of stdout")
+    .action((options: EmitOptions) => finish(emit(options)));
 
   sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
