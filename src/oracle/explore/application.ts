@@ -117,9 +117,10 @@ export class Action {
   get waitsFirst(): boolean {
     const { m, app, p } = this;
     const settles = this.operation === undefined ? app.stage === END.settle : this.operation.op === "settle";
-    if (!settles || p.polled || defersTaskWork(m) || hasBacklog(m)) return false;
-    if (this.visible + openRequests(m) * (p.repeats ? m.ring.cqEntries : 1) > m.ring.cqEntries && this.visible + dueNow(m) > m.ring.cqEntries) return false;
-    return enabled(m).some((s) => s.kind !== "expire" || m.request(s.request).earliestNs <= m.nowNs + HORIZON_NS);
+    if (!settles || !this.chooser.reduces || p.polled || defersTaskWork(m) || hasBacklog(m)) return false;
+    const moves = enabled(m).some((s) => s.kind !== "expire" || m.request(s.request).earliestNs <= m.nowNs + HORIZON_NS);
+    const due = moves ? dueNow(m) : 0;
+    return due > 0 && this.visible + due <= m.ring.cqEntries;
   }
 
   /** One thing that the kernel can't notice; false where the next one can be noticed, or waits for nothing. */
@@ -137,7 +138,7 @@ export class Action {
         if (p.polled) return false;
         return this.storeIndex(operation.slot, operation.index);
       case "settle":
-        return !this.waitsFirst && (app.round >= SETTLE_ROUNDS || this.due === 0) ? this.next() : false;
+        return app.round >= SETTLE_ROUNDS || this.due === 0 ? this.next() : false;
       case "write": case "read": case "close":
         return this.fd(operation.fd) < 0 ? this.next() : false;
       default:
@@ -149,7 +150,7 @@ export class Action {
     const { app } = this;
     switch (app.stage) {
       case END.settle:
-        return !this.waitsFirst && (app.taking >= SETTLE_ROUNDS || this.due === 0) ? this.to({ stage: END.reap }) : false;
+        return app.taking >= SETTLE_ROUNDS || this.due === 0 ? this.to({ stage: END.reap }) : false;
       case END.reap:
         return this.visible === 0 ? this.to({ stage: END.decide }) : false;
       case END.decide:

@@ -52,6 +52,7 @@ export class Chooser implements Scheduler {
   private readonly lines: Lines;
   private readonly opens: ReadonlySet<bigint>;
   private readonly timed: boolean;
+  readonly reduces: boolean;
   private readonly reached: Reached;
   private readonly inside: (m: Machine, place: number, chooser: Chooser) => boolean;
 
@@ -60,12 +61,13 @@ export class Chooser implements Scheduler {
    * `inside`: false where a run was at this place of a call before, in this state.
    */
   constructor(options: {
-    readonly lines: Lines; readonly opens: ReadonlySet<bigint>; readonly timed: boolean; readonly reached: Reached;
+    readonly lines: Lines; readonly opens: ReadonlySet<bigint>; readonly timed: boolean; readonly reached: Reached; readonly reduces: boolean;
     readonly inside: (m: Machine, place: number, chooser: Chooser) => boolean;
   }) {
     this.lines = options.lines;
     this.opens = options.opens;
     this.timed = options.timed;
+    this.reduces = options.reduces;
     this.reached = options.reached;
     this.inside = options.inside;
     this.seen = options.lines.empty;
@@ -107,7 +109,7 @@ export class Chooser implements Scheduler {
   }
 
   choose(m: Machine, point: string, alternatives: readonly string[], _about?: Request): number {
-    if (SETTLED.has(point) || (point === "taskrun.batch" && !cutShows(m))) return 0;
+    if (SETTLED.has(point) || (this.reduces && point === "taskrun.batch" && !cutShows(m))) return 0;
     if (alternatives.length > 1) {
       const index = this.pick(alternatives.length);
       this.place = further(this.place, index + 1);
@@ -124,7 +126,7 @@ export class Chooser implements Scheduler {
     const place = this.place;
     this.place = further(place, stepId(step) + 16);
     // What may come before the list is taken may as well come before this step.
-    this.listIsTaken = step.kind === "task-work" && !m.inCall;
+    this.listIsTaken = this.reduces && step.kind === "task-work" && !m.inCall;
     if (step.kind === "expire" && this.timed) advance(m, m.request(step.request).earliestNs);
     take(m, step);
     this.place = place;

@@ -23,6 +23,10 @@ export interface ExploreOptions {
   readonly statesMax: number;
   /** The program ends within this: timers that take longer don't fire, waits that take longer don't end by their time. */
   readonly untilNs?: bigint;
+  /** false: nothing is left out that comes to what is tried anyway. The outcomes are the same, and it takes far longer. */
+  readonly reduce?: boolean;
+  /** Called with each new state between two actions. */
+  readonly onState?: (state: State, prelude: Prelude) => void;
 }
 
 export interface Exploration {
@@ -58,6 +62,8 @@ class Explorer {
   private readonly p: Prelude;
   private readonly statesMax: number;
   private readonly drains: boolean;
+  private readonly reduces: boolean;
+  private readonly onState: ExploreOptions["onState"];
   private readonly lines = new Lines();
   private readonly hash = new StateHash();
   private readonly known = new Known(this.hash);
@@ -78,12 +84,14 @@ class Explorer {
 
   constructor(program: Program, options: ExploreOptions) {
     this.statesMax = options.statesMax;
+    this.reduces = options.reduce ?? true;
+    this.onState = options.onState;
     this.p = prelude(program, { profile: options.profile, untilNs: options.untilNs ?? UNTIL_NS });
     this.invariants = new Invariants(this.p);
     this.drains = JSON.stringify(program.ops).includes('"IO_DRAIN"');
     const timed = JSON.stringify(program.ops).includes("TIMEOUT");
     this.chooser = new Chooser({
-      lines: this.lines, opens: this.p.opens, timed, reached: this.reached,
+      lines: this.lines, opens: this.p.opens, timed, reached: this.reached, reduces: this.reduces,
       inside: (m, place, chooser) => this.isNewInside(m, place, chooser),
     });
   }
@@ -123,6 +131,7 @@ class Explorer {
       return;
     }
     this.states++;
+    this.onState?.(state, this.p);
     this.broken(this.invariants.check(state));
     if (state.end !== undefined || isOver(this.p, state.app)) this.outcome(state);
     else this.stack.push(state);
@@ -150,7 +159,7 @@ class Explorer {
     const before: Step[] = [];
     for (const step of enabled(state.m)) {
       if (state.asleep.has(stepId(step))) continue;
-      if (state.only === undefined || state.only.has(stepId(step))) this.step(state, step, asleepAfter(state.m, state.asleep, before, step));
+      if (state.only === undefined || state.only.has(stepId(step))) this.step(state, step, this.reduces ? asleepAfter(state.m, state.asleep, before, step) : NOBODY);
       before.push(step);
     }
     if (state.only !== undefined) return;
@@ -169,7 +178,7 @@ class Explorer {
       chooser.take(m, step);
       // Where others came in between, any of them may tell the sleepers apart.
       const sleepers = chooser.steps > 1 ? NOBODY : asleep;
-      if (onlyEnds(m, this.drains)) chooser.takeUndisturbed(m);
+      if (this.reduces && onlyEnds(m, this.drains)) chooser.takeUndisturbed(m);
       return { m, app, calls, seen: chooser.seen, opened: chooser.opened, asleep: sleepers, end: undefined };
     });
   }

@@ -10,7 +10,7 @@ import { ringParams } from "../../program/ring-params.ts";
 import type { TraceEvent } from "../../program/trace.ts";
 import { ProgramWorld } from "../../program/world.ts";
 import { GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../../spec/codec.gen.ts";
-import { IORING_ASYNC_CANCEL_ANY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
+import { IORING_ASYNC_CANCEL_ANY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL } from "../../spec/constants.gen.ts";
 import { applyAlloc, applyMemory, applySetup, applySystem } from "../apply.ts";
 
 /** A request as bytes, all but what is known only when it is written to its slot. */
@@ -39,8 +39,6 @@ export interface Prelude {
   readonly faultAddress: bigint;
   readonly sqeBytes: number;
   readonly polled: boolean;
-  /** A request may post more than one completion. */
-  readonly repeats: boolean;
   /** user_data of requests whose result is a descriptor. */
   readonly opens: ReadonlySet<bigint>;
 }
@@ -93,17 +91,13 @@ export function prelude(program: Program, { profile, untilNs }: PreludeOptions):
   machine.nowNs = BEGUN_NS;
   machine.untilNs = BEGUN_NS + untilNs;
   return {
-    program, machine, refused, repeats: [...lowered.values()].some(({ spec }) => mayRepeat(spec)), lowered, world, opens,
+    program, machine, refused, lowered, world, opens,
     fds: world.descriptors, buffers: world.memory, faultAddress: world.faultAddress,
     waitArg: waitArg.addr, cancelArg: cancelArg.addr,
     sqeBytes: (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size,
     polled: (flags & IORING_SETUP_SQPOLL) !== 0,
   };
 }
-
-const mayRepeat = ({ opcode, len = 0, opFlags = 0 }: SqeSpec): boolean =>
-  typeof opcode === "number" || opcode === "MSG_RING" || (opcode === "POLL_ADD" && len !== 0) || opcode === "POLL_REMOVE" ||
-  (opcode === "TIMEOUT" && (opFlags & IORING_TIMEOUT_MULTISHOT) !== 0);
 
 function lower(spec: SqeSpec, world: ProgramWorld): Lowered {
   const { bytes } = lowerSqe(spec, world, [], 0n);
