@@ -13,32 +13,19 @@ import { enabled } from "../../model/steps.ts";
 import { defersTaskWork } from "../../model/task-work.ts";
 import { HORIZON_NS, SETTLE_ROUNDS, WAIT_NS } from "../../program/interpreter.ts";
 import type { Operation } from "../../program/program.ts";
-import { CQE, GETEVENTS_ARG, KERNEL_TIMESPEC, SQE } from "../../spec/codec.gen.ts";
+import { CQE, GETEVENTS_ARG, SQE } from "../../spec/codec.gen.ts";
 import {
   IORING_CQE_F_32, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
   IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SQ_NEED_WAKEUP,
 } from "../../spec/constants.gen.ts";
-import { ordinaryCall } from "./calls.ts";
+import { ordinaryCall, writeTime } from "./calls.ts";
 import type { Chooser } from "./chooser.ts";
 import type { Line, Lines } from "./history.ts";
 import { dueNow, openRequests } from "./liveness.ts";
 import type { Prelude } from "./prelude.ts";
 import { callLine } from "./seen-text.ts";
+import { END } from "./stages.ts";
 import type { Application } from "./state.ts";
-
-/** Stages of the end of a program, which is numbered behind its last operation. */
-const END = { settle: 0, reap: 1, head: 2, decide: 3, cancel: 4, over: 5 } as const;
-
-/** The application's half at the beginning, and what it does to the ring then: slot i of the array stands for SQE i. */
-export function begins(p: Prelude): Application {
-  const { ring } = p.machine;
-  if ((ring.flags & IORING_SETUP_NO_SQARRAY) === 0)
-    for (let i = 0; i < ring.sqEntries; i++) store32(writable(ring.ring), ring.arrayOffset + 4 * i, i);
-  const word = (at: number): number => load32(ring.ring.bytes, at);
-  return { at: 0, stage: 0, round: 0, tail: word(WORD.sqTail), published: word(WORD.sqTail), head: word(WORD.cqHead), taking: 0, overdue: false };
-}
-
-export const isOver = (p: Prelude, app: Application): boolean => app.at === p.program.ops.length && app.stage === END.over;
 
 /** One action of the application on a machine that is this run's own. */
 export class Action {
@@ -97,8 +84,18 @@ export class Action {
     return this.p.program.ops[this.app.at];
   }
 
+  /**
+   * Full by the head that the application loaded last, and by the one that is there now: it is loaded anew only where
+   * the queue looks full. The two differ where the program stores heads and tails of its own.
+   */
   private get sqIsFull(): boolean {
-    return ((this.app.tail - this.word(WORD.sqHead)) >>> 0) >= this.m.ring.sqEntries;
+    const { app, p } = this;
+    const full = (head: number): boolean => ((app.tail - head) >>> 0) >= this.m.ring.sqEntries;
+    const now = this.word(WORD.sqHead);
+    if (!p.wild) return full(now);
+    if (!full(app.sqHead)) return false;
+    this.to({ sqHead: now });
+    return full(now);
   }
 
   private get visible(): number {
@@ -238,16 +235,8 @@ export class Action {
     if (lowered.spec.fd?.startsWith("o") === true) store32(bytes, slot * this.p.sqeBytes + SQE.fd, this.fd(lowered.spec.fd));
     for (const { addr, microseconds } of lowered.deadlines) {
       const ns = this.m.nowNs + BigInt(microseconds) * 1000n;
-      this.writeTime(addr, ns / 1_000_000_000n, ns % 1_000_000_000n);
+      writeTime(this.m, addr, ns / 1_000_000_000n, ns % 1_000_000_000n);
     }
-  }
-
-  private writeTime(addr: bigint, seconds: bigint, nanoseconds: bigint): void {
-    const bytes = new Uint8Array(KERNEL_TIMESPEC.size);
-    const view = new DataView(bytes.buffer);
-    view.setBigInt64(KERNEL_TIMESPEC.tv_sec, seconds, true);
-    view.setBigInt64(KERNEL_TIMESPEC.tv_nsec, nanoseconds, true);
-    this.m.memory.write(addr, bytes);
   }
 
   /** Time may have passed, and task work that came late has run or runs when the call returns. */
@@ -266,13 +255,14 @@ export class Action {
   }
 
   private publish(): void {
-    const { tail, published } = this.app;
-    if (tail !== published) this.store(WORD.sqTail, tail);
+    const { tail } = this.app;
+    if (tail !== this.app.published) this.store(WORD.sqTail, tail);
     pollThreadSince(this.m, this.m.nowNs);
     this.to({ published: tail });
   }
 
   private get queued(): number {
+    if (this.p.wild) this.to({ sqHead: this.word(WORD.sqHead) });
     return (this.app.tail - this.word(WORD.sqHead)) >>> 0;
   }
 
@@ -379,7 +369,7 @@ export class Action {
     const bytes = new Uint8Array(GETEVENTS_ARG.size);
     new DataView(bytes.buffer).setBigUint64(GETEVENTS_ARG.ts, timeAddr, true);
     this.m.memory.write(this.p.waitArg, bytes);
-    this.writeTime(this.p.waitArg + BigInt(GETEVENTS_ARG.size), seconds, nanoseconds);
+    writeTime(this.m, this.p.waitArg + BigInt(GETEVENTS_ARG.size), seconds, nanoseconds);
     return { addr: this.p.waitArg, size: GETEVENTS_ARG.size };
   }
 

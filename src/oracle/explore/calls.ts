@@ -5,6 +5,7 @@ import type { Machine } from "../../model/machine.ts";
 import { settlePosition } from "../../model/rw.ts";
 import { direct } from "../../model/system.ts";
 import { wakeQueue } from "../../model/wake.ts";
+import { KERNEL_TIMESPEC } from "../../spec/codec.gen.ts";
 import { EBADF } from "../../spec/constants.gen.ts";
 import { owned, touching } from "../apply.ts";
 
@@ -12,6 +13,15 @@ export type OrdinaryCall =
   | { readonly call: "write"; readonly fd: number; readonly bytes: Uint8Array }
   | { readonly call: "read"; readonly fd: number; readonly into: Uint8Array; readonly offset?: number }
   | { readonly call: "close"; readonly fd: number };
+
+/** The application stores a struct __kernel_timespec into its memory. */
+export function writeTime(m: Machine, addr: bigint, seconds: bigint, nanoseconds: bigint): void {
+  const bytes = new Uint8Array(KERNEL_TIMESPEC.size);
+  const view = new DataView(bytes.buffer);
+  view.setBigInt64(KERNEL_TIMESPEC.tv_sec, seconds, true);
+  view.setBigInt64(KERNEL_TIMESPEC.tv_nsec, nanoseconds, true);
+  m.memory.write(addr, bytes);
+}
 
 /** The result or -errno, and the task work that runs on the way back. */
 export function ordinaryCall(m: Machine, request: OrdinaryCall): number {

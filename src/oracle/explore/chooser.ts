@@ -102,7 +102,7 @@ export class Chooser implements Scheduler {
     return index;
   }
 
-  private note(point: string, alternative: string): void {
+  note(point: string, alternative: string): void {
     let counts = this.reached.get(point);
     if (counts === undefined) this.reached.set(point, (counts = new Map()));
     counts.set(alternative, (counts.get(alternative) ?? 0) + 1);

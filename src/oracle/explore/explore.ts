@@ -4,7 +4,8 @@ import { Unmodelled, type KernelProfile } from "../../kernel.ts";
 import type { Machine } from "../../model/machine.ts";
 import { enabled, stepId, type Step } from "../../model/steps.ts";
 import type { Program } from "../../program/program.ts";
-import { Action, begins, isOver } from "./application.ts";
+import { Action } from "./application.ts";
+import { begins, isOver } from "./stages.ts";
 import { ordinaryCall } from "./calls.ts";
 import { Chooser, SEEN_BEFORE, TOO_LONG, type Reached } from "./chooser.ts";
 import { Lines, listed } from "./history.ts";
@@ -174,6 +175,7 @@ class Explorer {
   private step(state: State, step: Step, asleep: Asleep): void {
     const { chooser } = this;
     const { app, calls } = state;
+    chooser.note("order.step", step.kind);
     this.tries(state, (m) => {
       chooser.take(m, step);
       // Where others came in between, any of them may tell the sleepers apart.

@@ -7,7 +7,7 @@ import { cqPending } from "../../model/completion.ts";
 import { isInBatch } from "../../model/sqpoll.ts";
 import { IORING_CQE_F_MORE, IORING_SQ_CQ_OVERFLOW } from "../../spec/constants.gen.ts";
 import { Accounts, messagesOf, submittedBy, tallies, type Account, type Submitted, type Tally } from "./accounts.ts";
-import { isOver } from "./application.ts";
+import { isOver } from "./stages.ts";
 import { listed, type Line } from "./history.ts";
 import type { Prelude } from "./prelude.ts";
 import type { Application, State } from "./state.ts";
@@ -178,8 +178,7 @@ export class Invariants {
     this.submitted = submittedBy(p.program, p.refused === undefined ? p.machine.ring.sqEntries : 1);
     this.messages = messagesOf(p.program);
     this.accounts = new Accounts(this.submitted ?? []);
-    const wild = p.program.ops.some(({ op }) => op === "store");
-    this.between = INVARIANTS.filter(({ tame }) => !(tame && wild));
+    this.between = INVARIANTS.filter(({ tame }) => !(tame && p.wild));
     this.within = this.between.filter(({ inside }) => inside);
     for (const { id } of this.between) this.counts[id] = 0;
   }

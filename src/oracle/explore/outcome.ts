@@ -47,7 +47,7 @@ export function outcomeOf(program: Program, events: readonly TraceEvent[]): Prog
     else if (event.event === "peek") for (const cqe of event.cqes) completions.push(cqeLine(cqe, opens.has(cqe.userData)));
     else if (event.event === "look") looks.push(lookLine(`b${buffer++}`, event.bytes.length, event.bytes));
     else if (event.event === "system" && i > begun && i < ended) calls.push(callLine(event.request.call, event.result, event.bytes));
-    else if (event.event === "system" && i > ended && "fd" in event.request)
+    else if (event.event === "system" && i > begun && i > ended && "fd" in event.request)
       looks.push(lookLine(names.get(event.request.fd) ?? "?", event.result, event.bytes ?? new Uint8Array(0)));
   }
   return { calls, completions, looks };

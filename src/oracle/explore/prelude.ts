@@ -39,6 +39,8 @@ export interface Prelude {
   readonly faultAddress: bigint;
   readonly sqeBytes: number;
   readonly polled: boolean;
+  /** The program stores into words of the ring. */
+  readonly wild: boolean;
   /** user_data of requests whose result is a descriptor. */
   readonly opens: ReadonlySet<bigint>;
 }
@@ -91,7 +93,7 @@ export function prelude(program: Program, { profile, untilNs }: PreludeOptions):
   machine.nowNs = BEGUN_NS;
   machine.untilNs = BEGUN_NS + untilNs;
   return {
-    program, machine, refused, lowered, world, opens,
+    program, machine, refused, wild: program.ops.some(({ op }) => op === "store"), lowered, world, opens,
     fds: world.descriptors, buffers: world.memory, faultAddress: world.faultAddress,
     waitArg: waitArg.addr, cancelArg: cancelArg.addr,
     sqeBytes: (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size,

@@ -18,6 +18,8 @@ export interface Application {
   readonly head: number;
   /** Completions that are being taken out. */
   readonly taking: number;
+  /** sq.head as it was loaded last, where that matters. */
+  readonly sqHead: number;
   /** A wait for what had to come was in vain. */
   readonly overdue: boolean;
 }

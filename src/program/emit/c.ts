@@ -57,6 +57,7 @@ export function emitC(program: Program): string {
     `  finish();`,
     ...world.looks(),
     `  close(ring);`,
+    `  }`,
     ...world.removes(),
     `  return chdir("/") < 0 || rmdir(directory) < 0;`,
     `}`,
@@ -153,7 +154,7 @@ class World {
 function setupLines(program: Program): string[] {
   const { flags = 0, cqEntries = 0, sqThreadIdle = 0, resv = [0, 0, 0] } = ringParams(program.ring);
   const fields = `.flags = ${flags}u, .cq_entries = ${cqEntries}u, .sq_thread_idle = ${sqThreadIdle}u, .resv = { ${resv.map((word) => `${word}u`).join(", ")} }`;
-  return [`  setup(${program.ring.entries}u, (struct params){ ${fields} });`];
+  return [`  if (setup(${program.ring.entries}u, (struct params){ ${fields} })) {`];
 }
 
 function operationLines(operation: Operation, world: World): string[] {

@@ -67,7 +67,7 @@ _Static_assert(sizeof(struct sqe) == ${SQE.size} && sizeof(struct cqe) == ${CQE.
 int ring = -1;
 struct params p;
 uint8_t *ring_memory, *sqes, *fault;
-uint32_t sq_tail, sq_published, cq_head, seen_tail;
+uint32_t sq_tail, sq_published, sq_head, cq_head, seen_tail;
 int opened[64], opened_count;
 int is_open(uint64_t user_data);
 
@@ -113,11 +113,12 @@ void peek(void) {
 
 int opened_fd(int n, int otherwise) { return opened_count == 0 ? otherwise : opened[n % opened_count]; }
 
-void setup(uint32_t entries, struct params asked) {
+/* 0 where the ring was refused. */
+int setup(uint32_t entries, struct params asked) {
   p = asked;
   ring = (int)syscall(__NR_io_uring_setup, entries, &p);
   printf("setup %d\\n", ring < 0 ? -errno : 0);
-  if (ring < 0) exit(0);
+  if (ring < 0) return 0;
   size_t size = p.cq.cqes + (size_t)p.cq_entries * sizeof(struct cqe) * ((p.flags & CQE32) ? 2 : 1);
   size_t array = p.sq.array + (size_t)p.sq_entries * 4;
   if (!(p.flags & NO_SQARRAY) && array > size) size = array;
@@ -127,8 +128,10 @@ void setup(uint32_t entries, struct params asked) {
   if (!(p.flags & NO_SQARRAY))
     for (uint32_t i = 0; i < p.sq_entries; i++) store(p.sq.array + 4 * i, i);
   sq_tail = sq_published = load(p.sq.tail);
+  sq_head = load(p.sq.head);
   cq_head = load(p.cq.head);
   seen_tail = load(p.cq.tail);
+  return 1;
 }
 
 void *memory(size_t size) {
@@ -160,16 +163,23 @@ void fill(uint32_t slot, struct sqe sqe) { memcpy(slot_at(slot), &sqe, sizeof sq
 void submit(uint32_t wait, uint32_t flags) {
   if (sq_tail != sq_published) store(p.sq.tail, sq_tail);
   sq_published = sq_tail;
-  uint32_t queued = sq_tail - load(p.sq.head);
+  sq_head = load(p.sq.head);
+  uint32_t queued = sq_tail - sq_head;
   long value = wait == 0 ? enter(queued, 0, flags, NULL, 0) : enter(queued, wait, GETEVENTS | EXT_ARG, bound(0, ${WAIT_NS}, NULL), ${GETEVENTS_ARG.size});
   say("enter", value, NULL);
   peek();
 }
 
+/* The head is loaded anew only where the queue looks full. */
+int is_full(void) {
+  if (sq_tail - sq_head >= p.sq_entries) sq_head = load(p.sq.head);
+  return sq_tail - sq_head >= p.sq_entries;
+}
+
 /* The next slot, zeroed; where the queue is full it is submitted first. -1: that made no room. */
 int next_slot(void) {
-  if (sq_tail - load(p.sq.head) >= p.sq_entries) submit(0, 0);
-  if (sq_tail - load(p.sq.head) >= p.sq_entries) return -1;
+  if (is_full()) submit(0, 0);
+  if (is_full()) return -1;
   memset(slot_at(sq_tail), 0, sizeof(struct sqe) * ((p.flags & SQE128) ? 2 : 1));
   return (int)(sq_tail++ & (p.sq_entries - 1));
 }
