@@ -12,10 +12,10 @@ export const EXIT = {
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    the kernel and the model agree; check: the trace is legal to its end; explain: it was shown, whatever its verdict
-  1    they diverge, or too many programs could not be judged; check: the trace is illegal
+  1    they diverge, or too many programs could not be judged; check: the trace is illegal; explore: an invariant does not hold
   2    usage, or input that can't be read
   3    the real kernel was required (--backend real, RINGSPEC_REQUIRE_REAL=1) and is not there
-  4    check: the trace could not be judged to its end (unknown, unspecified or unmodelled)
+  4    check: the trace could not be judged to its end (unknown, unspecified or unmodelled); explore: a limit was reached
   130  interrupted`;
 
 /** The user's input is at fault: the message says what was expected, what came, and how to fix it. */

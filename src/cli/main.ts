@@ -10,6 +10,10 @@ import type { CheckOptions } from "./check.ts";
 import { diff, SAVE_DIRECTORY } from "./diff.ts";
 import type { DiffOptions } from "./diff.ts";
 import { doctor } from "./doctor.ts";
+import { emit } from "./emit.ts";
+import type { EmitOptions } from "./emit.ts";
+import { alphabetOf, exploreCommand } from "./explore.ts";
+import type { ExploreCommandOptions } from "./explore.ts";
 import { EXIT, EXIT_CODES_HELP, RealRequired, UsageError } from "./exit-code.ts";
 import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -21,6 +25,7 @@ import { spec } from "./spec.ts";
 import type { SpecOptions } from "./spec.ts";
 
 const RUNS_DEFAULT = 6000;
+const LIMIT_DEFAULT = 1_000_000;
 const SEED_MAX = 2 ** 31 - 1;
 
 function command(finish: (code: number) => void): Command {
@@ -85,6 +90,25 @@ function command(finish: (code: number) => void): Command {
     .option("--html <file>", "write the timeline there as one page that needs no network, in the place of printing it")
     .option("--json", "print the timeline as one JSON object")
     .action(async (path: string, options: ExplainOptions) => finish(await explain(path, options)));
+  sub("explore [program]", "Tries everything that the kernel may do with a small program (a JSON file, or - for stdin): its states, all outcomes, and what holds in each state.", [
+    "explore program.json", "explore program.json --limit 50000 --json", "explore --all 2 --alphabet nop-async,timeout,cancel",
+  ])
+    .addOption(new Option("--limit <n>", "states at most, for each program").default(LIMIT_DEFAULT).argParser(wholeNumber({ min: 1, max: 100_000_000, example: "--limit 50000" })))
+    .addOption(new Option("--within <ms>", "the program ends within this: what takes longer does not happen").default(1000).argParser(wholeNumber({ min: 20, max: 1_000_000, example: "--within 1000" })))
+    .addOption(new Option("--strictness <which>", "spec (whatever the rules allow) or profile (the habits of Linux 6.18 too)").default("spec").argParser(oneOf(["spec", "profile"], "--strictness spec")))
+    .addOption(new Option("--show <n>", "outcomes to print").default(20).argParser(wholeNumber({ min: 0, max: 1_000_000, example: "--show 100" })))
+    .addOption(new Option("--all <n>", "in the place of a program: all programs of up to n words of the alphabet").argParser(wholeNumber({ min: 1, max: 6, example: "--all 2" })))
+    .addOption(new Option("--alphabet <words>", "words of --all, separated by commas").argParser(alphabetOf))
+    .addOption(new Option("--ring <flags>", "setup flags of the ring of --all, separated by commas").argParser(ringFlags))
+    .option("--json", "print one JSON object")
+    .action((path: string | undefined, options: ExploreCommandOptions) => finish(exploreCommand(path, options)));
+
+  sub("emit", "Prints a program as a C program that stands alone: raw system calls, no liburing; it prints each call's result and each completion.", [
+    "emit --c program.json > program.c", "emit --c program.json -o program.c && cc -std=c11 -Wall -Wextra -Werror -o program program.c && ./program",
+  ])
+    .option("--c <program>", "the program, a JSON file or a saved counterexample, or - for stdin")
+    .option("-o, --output <file>", "write it there, in the place of stdout")
+    .action((options: EmitOptions) => finish(emit(options)));
 
   sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")

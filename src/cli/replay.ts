@@ -1,13 +1,13 @@
 // `ringspec run` and `ringspec replay`: one program, once with its trace, or as often as it takes.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import type { Outcome, Strictness } from "../oracle/verdict.ts";
-import { parseProgram } from "../program/program.ts";
 import type { Program } from "../program/program.ts";
 import { memorySafe } from "../program/safety.ts";
 import { chooseBackend, sayMissing } from "./backend.ts";
 import { loadCounterexample } from "./counterexample.ts";
 import { EXIT, UsageError } from "./exit-code.ts";
+import { readInput, readProgram } from "./input.ts";
 import type { Backend, Job } from "./messages.ts";
 import { Pool } from "./pool.ts";
 import { programLines, ringLine } from "./program-lines.ts";
@@ -24,7 +24,7 @@ export interface RunOptions {
 
 /** The exit code. Throws UsageError, RealRequired. */
 export async function runProgram(path: string, options: RunOptions): Promise<number> {
-  const program = readInput(path, () => parseProgram(readFileSync(path, "utf8")));
+  const program = readProgram(path);
   const { backend, missing } = chooseBackend(options.backend);
   refuseUnsafe(path, program, backend);
   const say = (text: string): void => void (options.json === true ? process.stderr : process.stdout).write(text);
@@ -101,16 +101,4 @@ function verdictLines({ verdict, lost, lostAsModelled, exercise }: Outcome): str
 function refuseUnsafe(path: string, program: Program, backend: Backend): void {
   const fault = backend === "real" ? memorySafe(program) : undefined;
   if (fault !== undefined) throw new UsageError(`${path}: not safe to run on the real kernel: ${fault}. Change it, or run it with --backend model`);
-}
-
-/** A file that can't be read, or isn't what it should be, is the user's to fix. */
-function readInput<T>(path: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    if (missing) throw new UsageError(`expected a file, but there is none at ${path}; check the path`);
-    throw new UsageError(`${path}: ${message}. What a program looks like: ringspec schema`);
-  }
 }

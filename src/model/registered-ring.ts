@@ -91,7 +91,7 @@ function emptySlot(world: World, slot: number): void {
 
 /** The port gives back the slots of a ring that it closes. */
 export function releaseSlots(m: Machine): void {
-  for (const [slot, file] of [...m.world.registeredRings])
+  for (const [slot, file] of m.world.registeredRings)
     if (m.world.file(file).inode === m.ringInode) emptySlot(m.world, slot);
 }
 
@@ -102,7 +102,7 @@ export function withEmptyTable<T>(world: World, act: () => T): T {
   try {
     return act();
   } finally {
-    for (const [slot] of [...world.registeredRings]) emptySlot(world, slot);
+    for (const [slot] of world.registeredRings) emptySlot(world, slot);
     for (const [slot, file] of mine) world.registeredRings.set(slot, file);
   }
 }

@@ -243,13 +243,13 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
 }
 
 /** The file behind a descriptor that the application itself may use: not the ring's, nor one whose number no completion has shown. */
-function owned(m: Machine, fd: number): number {
+export function owned(m: Machine, fd: number): number {
   const file = lookup(m, fd);
   if (m.world.guessed.has(fd)) return 0;
   return file !== 0 && m.world.inode(m.world.file(file).inode).kind === "ring" ? 0 : file;
 }
 
-function touching(m: Machine, fd: number): Footprint {
+export function touching(m: Machine, fd: number): Footprint {
   const id = m.world.fds.get(fd);
   const file = id === undefined ? undefined : m.world.files.get(id);
   const writes = m.world.fds.has(fd) || isFarOff(m, fd) ? [`fd:${fd}`] : [`fd:${fd}`, "new descriptor"];

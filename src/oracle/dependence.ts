@@ -19,7 +19,7 @@ export function dependent(m: Machine, a: Step, b: Step): boolean {
 }
 
 /** Does this effect queue task work, whose order shows? */
-function mayWake(m: Machine, s: Step): boolean {
+export function mayWake(m: Machine, s: Step): boolean {
   const r = m.requests.get(s.request);
   if (r === undefined || r.link !== 0) return true;
   const { writes } = footprint(m, r);

@@ -2,10 +2,10 @@
 // no line here knows which kernel it is. After every call the ring is loaded (a load is not a call: it
 // changes nothing), and at the end everything is cancelled, settled and looked at.
 import { parseFdinfo } from "../fdinfo.ts";
-import { type InfoFile, type Kernel, KernelError, type Region, type Ring, type SetupParams } from "../kernel.ts";
+import { type InfoFile, type Kernel, KernelError, type Region, type Ring } from "../kernel.ts";
 import {
   IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
-  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP, SETUP_FLAGS,
+  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP,
 } from "../spec/constants.gen.ts";
 import { CQE, GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
@@ -14,6 +14,7 @@ import { Bookkeeping } from "./bookkeeping.ts";
 import { lowerSqe } from "./lower.ts";
 import type { Operation, Program } from "./program.ts";
 import { RING_WORDS } from "./program.ts";
+import { ringParams } from "./ring-params.ts";
 import type { EnterEvent, Observer, SeenCqe, TraceEvent } from "./trace.ts";
 import { ProgramWorld } from "./world.ts";
 
@@ -33,12 +34,12 @@ export interface RunReport {
 
 const WATCHDOG_NS = 500_000_000n;
 /** Timers that end within this are waited for; longer ones are cancelled. */
-const HORIZON_NS = 20_000_000n;
-const WAIT_NS = 200_000n;
-const SETTLE_ROUNDS = 16;
+export const HORIZON_NS = 20_000_000n;
+/** How long a submission waits for completions at most. */
+export const WAIT_NS = 200_000n;
+/** Rounds of a settling, and of the end. */
+export const SETTLE_ROUNDS = 16;
 const WORDS = 16;
-
-const setupBits = new Map(SETUP_FLAGS.map((f) => [f.name.replace("IORING_SETUP_", ""), f.value]));
 
 /** Runs a program; the kernel is as it was afterwards. Throws where the program asks for what the model has not. */
 export function runProgram(kernel: Kernel, program: Program, options: RunOptions = {}): RunReport {
@@ -89,14 +90,7 @@ class Run {
 
   private setup(): Ring | undefined {
     const { ring: spec } = this.program;
-    let flags = spec.unknownFlags ?? 0;
-    for (const name of spec.flags) flags |= setupBits.get(name) ?? 0;
-    const params: SetupParams = {
-      flags: flags >>> 0,
-      ...(spec.cqEntries === undefined ? {} : { cqEntries: spec.cqEntries }),
-      ...(spec.sqThreadIdle === undefined ? {} : { sqThreadIdle: spec.sqThreadIdle }),
-      ...(spec.resv === undefined ? {} : { resv: spec.resv }),
-    };
+    const params = ringParams(spec);
     const from = this.kernel.nowNs();
     try {
       const ring = this.kernel.setup(spec.entries, params);

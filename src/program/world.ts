@@ -82,6 +82,16 @@ export class ProgramWorld {
     return this.buffers[index];
   }
 
+  /** The program's buffers, in their order. */
+  get memory(): readonly Region[] {
+    return this.buffers;
+  }
+
+  /** What was opened, by name, in the order in which it was opened. */
+  get descriptors(): ReadonlyMap<string, number> {
+    return this.fds;
+  }
+
   get faultAddress(): bigint {
     return this.kernel.memory.faultAddress;
   }

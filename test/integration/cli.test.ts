@@ -47,7 +47,7 @@ function save(name: string, content: unknown): string {
 }
 
 describe("help", () => {
-  test.each([[[]], [["doctor"]], [["diff"]], [["run"]], [["replay"]], [["check"]], [["explain"]], [["schema"]]])("%j --help shows examples and exit codes", (args) => {
+  test.each([[[]], [["doctor"]], [["diff"]], [["run"]], [["replay"]], [["check"]], [["explain"]], [["explore"]], [["emit"]], [["schema"]]])("%j --help shows examples and exit codes", (args) => {
     const { status, stdout } = ringspec([...args, "--help"]);
     expect(status).toBe(0);
     expect(stdout).toContain("Usage: ringspec");
