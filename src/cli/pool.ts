@@ -7,6 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Outcome, Strictness } from "../oracle/verdict.ts";
+import { isEndless } from "../program/program.ts";
 import { packageRoot } from "../real/addon.ts";
 import { RealKernelUnavailable } from "../real/linux-kernel.ts";
 import { lostOutcome, threwOutcome } from "./lost.ts";
@@ -45,6 +46,9 @@ interface Waiting {
 /** Small enough to share out evenly, large enough for few messages. */
 const BATCH_MAX = 25;
 const WATCH_MS = 100;
+/** Does the program risk its child, which would have to be killed? */
+const isRisky = ({ program }: Omit<Job, "id">): boolean => program.ops.some(isEndless);
+
 /** Starts in a row that may fail before the pool gives up. */
 const FALSE_STARTS_MAX = 3;
 
@@ -66,6 +70,9 @@ export class Pool {
   readonly #directory: string;
   readonly #runners = new Set<Runner>();
   readonly #queue: Waiting[] = [];
+  /** On a real kernel these have one more child to themselves: to kill one that has run for long costs what it has warmed up. */
+  readonly #risky: Waiting[] = [];
+  #guinea: Runner | undefined;
   readonly #running = new Map<number, Waiting>();
   readonly #watchdog: NodeJS.Timeout;
   #settleOpened: { resolve: (facts: KernelFacts) => void; reject: (error: Error) => void } | undefined;
@@ -103,7 +110,8 @@ export class Pool {
   run(job: Omit<Job, "id">): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure);
-      this.#queue.push({ job: { ...job, id: ++this.#ids }, resolve, reject });
+      const queue = this.#options.backend === "real" && isRisky(job) ? this.#risky : this.#queue;
+      queue.push({ job: { ...job, id: ++this.#ids }, resolve, reject });
       this.#plan();
     });
   }
@@ -118,13 +126,14 @@ export class Pool {
     scratch.delete(this.#directory);
   }
 
-  #start(): void {
+  #start(): Runner {
     const { backend, strictness = "auto", childPath = compiledChild() } = this.#options;
     const runner = new Runner(childPath, { backend, strictness, directory: this.#directory }, {
       heard: (from, message) => this.#heard(from, message),
       lost: (from, loss) => this.#lost(from, loss),
     });
     this.#runners.add(runner);
+    return runner;
   }
 
   /** Later in this turn of the event loop, so that calls of run() that come together share a batch. */
@@ -138,13 +147,20 @@ export class Pool {
   }
 
   #dispatch(): void {
+    if (this.#risky.length > 0) this.#guinea ??= this.#start();
+    if (this.#guinea?.idle === true) this.#send(this.#guinea, this.#risky.splice(0, 1));
     for (const runner of this.#runners) {
       if (this.#queue.length === 0) return;
-      if (!runner.idle) continue;
+      if (!runner.idle || runner === this.#guinea) continue;
       const batch = this.#queue.splice(0, Math.min(BATCH_MAX, Math.ceil(this.#queue.length / this.size)));
-      for (const waiting of batch) this.#running.set(waiting.job.id, waiting);
-      runner.run(batch.map((waiting) => waiting.job));
+      this.#send(runner, batch);
     }
+  }
+
+  #send(runner: Runner, batch: readonly Waiting[]): void {
+    if (batch.length === 0) return;
+    for (const waiting of batch) this.#running.set(waiting.job.id, waiting);
+    runner.run(batch.map((waiting) => waiting.job));
   }
 
   #heard(runner: Runner, message: FromChild): void {
@@ -170,7 +186,9 @@ export class Pool {
     const again = loss.rest.map((job) => this.#take(job.id)).filter((waiting) => waiting !== undefined);
     this.#queue.unshift(...again);
     if (loss.running !== undefined) this.#take(loss.running.id)?.resolve(lostOutcome(loss.running, loss));
-    this.#start();
+    if (runner !== this.#guinea) this.#start();
+    else this.#guinea = undefined;
+    this.#plan();
   }
 
   #take(id: number): Waiting | undefined {
@@ -193,7 +211,7 @@ export class Pool {
   #fail(error: Error): void {
     this.#failure ??= error;
     this.#settleOpened?.reject(error);
-    for (const { reject } of [...this.#queue.splice(0), ...this.#running.values()]) reject(error);
+    for (const { reject } of [...this.#queue.splice(0), ...this.#risky.splice(0), ...this.#running.values()]) reject(error);
     this.#running.clear();
   }
 }

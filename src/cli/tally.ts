@@ -95,7 +95,8 @@ export class Tally {
     this.#countUnjudged(outcome);
     if (outcome.lost !== undefined) sum.killed++;
     if (outcome.lostAsModelled === true) sum.killedAsModelled++;
-    this.#blockedNs += outcome.blockedNs;
+    // What is lost was beside the others, in a child of its own.
+    if (outcome.lost === undefined) this.#blockedNs += outcome.blockedNs;
   }
 
   summary(): Summary {

@@ -13,7 +13,7 @@ import { SubmissionQueue } from "../ring/sq.ts";
 import { Bookkeeping } from "./bookkeeping.ts";
 import { lowerSqe } from "./lower.ts";
 import type { Operation, Program } from "./program.ts";
-import { RING_WORDS } from "./program.ts";
+import { isEndless, RING_WORDS } from "./program.ts";
 import { ringParams } from "./ring-params.ts";
 import type { EnterEvent, Observer, SeenCqe, TraceEvent } from "./trace.ts";
 import { ProgramWorld } from "./world.ts";
@@ -308,8 +308,7 @@ class Run {
     }
     const extended = arg === undefined ? flags & ~IORING_ENTER_EXT_ARG : flags | IORING_ENTER_EXT_ARG;
     const call = { toSubmit, minComplete, flags: extended >>> 0, ...(arg === undefined ? {} : { arg }) };
-    const endless = (flags & IORING_ENTER_GETEVENTS) !== 0 && minComplete > 0 && operation.wait === undefined;
-    if (endless) this.options.onRisk?.(this.events, { event: "enter", from: this.now(), to: this.now(), result: undefined, ...call });
+    if (isEndless(operation)) this.options.onRisk?.(this.events, { event: "enter", from: this.now(), to: this.now(), result: undefined, ...call });
     this.enter(ring, call);
   }
 

@@ -2,6 +2,7 @@
 // symbolic, so that the same program runs on every kernel, and nothing in it can reach memory or
 // descriptors that are not its own. Version 1; JSON in files, checked by this schema.
 import { z } from "zod";
+import { IORING_ENTER_GETEVENTS } from "../spec/constants.gen.ts";
 
 /** The operations that programs are made of: those that the model executes. */
 export const PROGRAM_OPCODES = [
@@ -121,6 +122,10 @@ const operation = z.discriminatedUnion("op", [
   }),
 ]);
 export type Operation = z.infer<typeof operation>;
+
+/** A wait with no bound of its own: it may never return. */
+export const isEndless = (of: Operation): boolean =>
+  of.op === "enter" && (of.flags & IORING_ENTER_GETEVENTS) !== 0 && of.minComplete > 0 && of.wait === undefined;
 
 export const programSchema = z.strictObject({
   version: z.literal(1),
