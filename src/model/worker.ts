@@ -185,7 +185,7 @@ function failWork(m: Machine, r: Request, res: number): void {
 
 /** io_req_complete_post and io_wq_free_work: the CQE, then the successor on the same worker. */
 export function finishWork(m: Machine, r: Request): void {
-  if (r.posted) return releaseWork(m, r);
+  if (r.posted) return letGo(m, r);
   storePosition(m, r);
   if (defersTaskWork(m) || polls(m)) {
     // [iopoll.worker] [taskrun.defer-worker] the thread posts it, maybe before the worker lets go of it
@@ -197,15 +197,19 @@ export function finishWork(m: Machine, r: Request): void {
   if (!postFromWorker(m, r)) {
     // [overflow.worker-hands-over] no room: the thread posts it, or puts it in the backlog
     addTaskWork(m, r, "complete");
-    releaseDropped(m, r);
-    return releaseWork(m, r);
+    return letGo(m, r);
   }
-  releaseDropped(m, r);
   r.refs--;
   r.posted = true;
   // [worker.release-late] its successor runs only then: a step of its own
-  if (r.link === 0 && !showsTaskWork(m)) releaseWork(m, r);
+  if (r.link === 0 && !showsTaskWork(m)) letGo(m, r);
   else r.flags |= REQ.CQE_SKIP;
+}
+
+/** Its task work runs last, before the next request that it takes. */
+function letGo(m: Machine, r: Request): void {
+  releaseWork(m, r);
+  releaseDropped(m, r);
 }
 
 /** io_wq_free_work: the worker's reference goes; where it was the last, the successor is run here. */

@@ -5,8 +5,11 @@ import { modelSettingsOf } from "../../src/cli/campaign.ts";
 import { drawPrograms, type Drawn, type Kind } from "../../src/cli/programs.ts";
 import { shrink } from "../../src/cli/shrink.ts";
 import { isDivergence } from "../../src/cli/tally.ts";
+import { PROFILE_6_18 } from "../../src/model/profile.ts";
+import { rulesBehind } from "../../src/oracle/rules.ts";
 import type { Outcome } from "../../src/oracle/verdict.ts";
 import type { Program } from "../../src/program/program.ts";
+import { parseTrace } from "../../src/program/trace.ts";
 import type { Bug } from "./bug.ts";
 import { switchOn, type Run } from "./subject.ts";
 
@@ -47,11 +50,17 @@ export async function hunt(bug: Bug, options: HuntOptions): Promise<Finding> {
     if (found !== undefined && (first === undefined || found.drawn.program.ops.length < first.drawn.program.ops.length)) first = { seed, ...found };
   }
   const small = first === undefined ? undefined : await makeSmall(run, first, options.shrinkMs);
-  const named = small?.outcome.verdict.rules ?? [];
+  const named = small === undefined ? [] : await rulesOf(small.outcome);
   return {
     bug, programs, medianPrograms: median(options.seeds.map((_, at) => programs[at])), shrunk: small?.program, outcome: small?.outcome, named,
     ruleRight: bug.rules.some((rule) => named.includes(rule)),
   };
+}
+
+/** What the verdict names; the laws of a driver name theirs at once. */
+async function rulesOf({ verdict, trace }: Outcome): Promise<readonly string[]> {
+  if (verdict.rules !== undefined || trace === undefined || verdict.at === undefined) return verdict.rules ?? [];
+  return rulesBehind(parseTrace(trace).events, verdict.at, { profile: PROFILE_6_18 });
 }
 
 /** The first program of this seed that diverges. */

@@ -21,7 +21,7 @@ export const FILES = onModel([
     id: "position-not-moved", title: "a transfer at the file's position does not move it",
     origin: ["liburing test/rw_merge_test"], rules: ["rw.current-position"],
     patches: [
-      { file: "rw", from: "m.world.file(file).pos = pos; if (pos === before)", to: "if (pos === before)" },
+      { file: "rw", from: "m.world.ownFile(file).pos = pos; if (pos === before)", to: "if (pos === before)" },
     ],
   },
   {
