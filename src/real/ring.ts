@@ -12,24 +12,9 @@ type Readiness = "ready" | "timeout" | "closed";
 /** setTimeout's longest delay. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** What is mapped of a ring, until it is resized. */
-interface RingMemory {
-  readonly params: IoUringParams;
-  readonly sqRing: Uint8Array;
-  readonly cqRing: Uint8Array;
-  readonly sqes: Uint8Array;
-}
-
-function viewsOf([, , words, sqBuffer, cqBuffer, sqesBuffer]: NativeRing): RingMemory {
-  // Transferred ring memory could no longer be detached, so it would stay mapped, and the ring alive.
-  for (const buffer of new Set([sqBuffer, cqBuffer, sqesBuffer])) markAsUntransferable(buffer);
-  const sqRing = new Uint8Array(sqBuffer);
-  return {
-    params: decodeParams(new Uint8Array(Uint32Array.from(words).buffer)),
-    sqRing,
-    cqRing: cqBuffer === sqBuffer ? sqRing : new Uint8Array(cqBuffer),
-    sqes: new Uint8Array(sqesBuffer),
-  };
+/** Transferred ring memory could no longer be detached, so it would stay mapped, and the ring alive. */
+function keepHere(...buffers: readonly ArrayBuffer[]): void {
+  for (const buffer of new Set(buffers)) markAsUntransferable(buffer);
 }
 
 /** A ring that was dropped without close() gives its descriptor back, and its memory once no view is left. */
@@ -48,34 +33,42 @@ export class RealRing implements Ring {
   readonly #kernel: object;
   readonly #infos = new InfoFiles();
   #closed = false;
-  #memory: RingMemory;
+  /** Until the ring is resized. */
+  #params: IoUringParams;
+  #sqRing: Uint8Array;
+  #cqRing: Uint8Array;
+  #sqes: Uint8Array;
   /** Ends the pending wait. */
   #settle: ((outcome: Readiness) => void) | undefined;
 
   constructor(addon: NativeAddon, kernel: object, parts: NativeRing) {
-    const [handle, fd] = parts;
+    const [handle, fd, words, sqRing, cqRing, sqes] = parts;
     this.#addon = addon;
     this.#kernel = kernel;
     this.#handle = handle;
     this.fd = fd;
-    this.#memory = viewsOf(parts);
+    this.#params = decodeParams(new Uint8Array(Uint32Array.from(words).buffer));
+    keepHere(sqRing, cqRing, sqes);
+    this.#sqRing = new Uint8Array(sqRing);
+    this.#cqRing = cqRing === sqRing ? this.#sqRing : new Uint8Array(cqRing);
+    this.#sqes = new Uint8Array(sqes);
     dropped.register(this, { addon, handle, infos: this.#infos }, this);
   }
 
   get params(): IoUringParams {
-    return this.#memory.params;
+    return this.#params;
   }
 
   get sqRing(): Uint8Array {
-    return this.#memory.sqRing;
+    return this.#sqRing;
   }
 
   get cqRing(): Uint8Array {
-    return this.#memory.cqRing;
+    return this.#cqRing;
   }
 
   get sqes(): Uint8Array {
-    return this.#memory.sqes;
+    return this.#sqes;
   }
 
   get closed(): boolean {
@@ -90,7 +83,12 @@ export class RealRing implements Ring {
   register(opcode: number, arg: bigint | number | null, nrArgs: number, index?: number): number {
     const result = this.#addon.register(this.#handle, opcode, arg, nrArgs, index ?? null);
     if (typeof result === "number") return result;
-    this.#memory = viewsOf(result);
+    const [, , words, sqRing, cqRing, sqes] = result;
+    this.#params = decodeParams(new Uint8Array(Uint32Array.from(words).buffer));
+    keepHere(sqRing, cqRing, sqes);
+    this.#sqRing = new Uint8Array(sqRing);
+    this.#cqRing = cqRing === sqRing ? this.#sqRing : new Uint8Array(cqRing);
+    this.#sqes = new Uint8Array(sqes);
     return 0;
   }
 
