@@ -90,6 +90,7 @@ export const COMPLETION = onModel([
   },
   {
     id: "cq-head-read-always", title: "the application's head is read for every completion, not when the window is used up",
+    rare: "only a hostile program whose cq.head lies shows when it is read",
     origin: ["S10"], rules: ["cq.window-cached"],
     patches: [
       { file: "completion", from: "if (ring.cqWindow < slots && !refillWindow", to: "ring.cqWindow = 0;\n    if (ring.cqWindow < slots && !refillWindow" },
@@ -119,6 +120,7 @@ export const COMPLETION = onModel([
   },
   {
     id: "big-half-missing", title: "a CQE of 32 bytes keeps the second half of the slot's last use",
+    rare: "one ring in thirty has CQEs of 32 bytes, and its slots must be used twice, the first time by a NOP with a second half",
     origin: ["S4"], rules: ["cq.big-half"],
     patches: [
       { file: "completion", from: "if (slots === 2 || (ring.cqeSize > CQE.size && origin !== \"aside\"))", to: "if (slots === 2)" },
@@ -126,6 +128,7 @@ export const COMPLETION = onModel([
   },
   {
     id: "mixed-one-slot", title: "a CQE of 32 bytes among short ones moves the tail by one",
+    rare: "one ring in thirty has CQEs of two sizes, and a NOP with a second half is one request in several hundred",
     origin: ["S4"], rules: ["cq.mixed-two-slots"],
     patches: [
       { file: "completion", from: "if (slots === 2) ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;", to: "" },
@@ -147,6 +150,7 @@ export const COMPLETION = onModel([
   },
   {
     id: "skip-chain-speaks", title: "what is cancelled behind a failed request with CQE_SKIP_SUCCESS posts",
+    rare: "a request that skips must fail at the head of a chain",
     origin: ["#21", "L#824"], rules: ["skip.failed-skip-silences"],
     patches: [
       { file: "link", from: "if (silent) next.flags |= REQ.CQE_SKIP;", to: "if (silent) next.flags &= ~REQ.CQE_SKIP;" },

@@ -75,6 +75,7 @@ export const FILES = onModel([
   },
   {
     id: "create-inline", title: "OPENAT with O_CREAT completes inside the call",
+    rare: "what completes inside the call and what a worker completes look alike unless something else completes beside it",
     origin: ["#17"], rules: ["openat.create-worker"],
     patches: [
       { file: "file", from: "if ((sqe.opFlags & (O_TRUNC | O_CREAT)) !== 0) r.flags |= REQ.FORCE_ASYNC;", to: "" },
@@ -82,6 +83,7 @@ export const FILES = onModel([
   },
   {
     id: "fsync-breaks-chain", title: "an FSYNC that fails breaks its chain",
+    rare: "an FSYNC must fail on an eventfd in the middle of a soft chain",
     origin: ["liburing test/fsync.c"], rules: ["fsync.failure-keeps-chain"],
     patches: [
       { file: "nop", from: "r.res = kind === \"file\" || kind === \"directory\" ? 0 : -EINVAL;", to: "r.res = kind === \"file\" || kind === \"directory\" ? 0 : -EINVAL;\n        if (r.res < 0) setFail(r);" },

@@ -102,6 +102,7 @@ export const READINESS = onModel([
   },
   {
     id: "cancel-one-of-all", title: "ASYNC_CANCEL with ALL takes one",
+    rare: "two requests must wait for what one cancel names",
     origin: ["#18", "liburing test/io-cancel.c"], rules: ["cancel.all-counts"],
     patches: [
       { file: "cancel", from: "count++; if (m.inCall)", to: "count++;\n        if ((wanted.flags & IORING_ASYNC_CANCEL_ANY) === 0) return count;\n        if (m.inCall)" },

@@ -25,6 +25,7 @@ export const SETUP = onModel([
   },
   {
     id: "reserved-words-let-pass", title: "reserved words of io_uring_params may be anything",
+    rare: "one hostile program in seventy sets a reserved word, which is one program in three hundred",
     origin: ["S1", "liburing test/io_uring_setup.c"], rules: ["setup.resv-zero"],
     patches: [
       { file: "setup", from: "if ((params.resv ?? []).some((word) => word !== 0)) return -EINVAL;", to: "" },

@@ -95,6 +95,7 @@ export const SUBMISSION = onModel([
   },
   {
     id: "fd-looked-up-early", title: "a descriptor is looked up at preparation, not when the request is issued: a recycled one gets the old file",
+    rare: "a program has to close a descriptor while a request that names it waits in the same chain or batch",
     origin: ["#19"], rules: ["issue.file-late"],
     patches: [
       { file: "submit", from: "return operation(sqe.opcode, op.name).prepare(m, r, sqe);", to: "if (op.needsFile && (r.flags & REQ.FIXED_FILE) === 0) r.file = take(m, sqe.fd);\n    return operation(sqe.opcode, op.name).prepare(m, r, sqe);" },

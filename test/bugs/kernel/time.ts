@@ -39,6 +39,7 @@ export const TIME = onModel([
   },
   {
     id: "etime-success-ignored", title: "IORING_TIMEOUT_ETIME_SUCCESS breaks the chain all the same",
+    rare: "the flag must be on a timer that fires and has a successor in its chain",
     origin: ["#8"], rules: ["timeout.etime-success"],
     patches: [
       { file: "timeout", from: "if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);", to: "setFail(r);" },

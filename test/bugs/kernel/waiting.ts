@@ -4,6 +4,7 @@ import { onModel } from "../bug.ts";
 export const WAITING = onModel([
   {
     id: "counts-new-only", title: "a wait counts the completions that come after the call",
+    rare: "a wait must find completions that are there, and ask for more than those without all that it asks for coming",
     origin: ["#11", "liburing test/submit-and-wait.c"], rules: ["enter.counts-unconsumed"],
     patches: [
       { file: "enter", from: "const target = (head + wanted) >>> 0;", to: "const target = (load32(ring.ring.bytes, WORD.cqTail) + wanted) >>> 0;" },
@@ -11,6 +12,7 @@ export const WAITING = onModel([
   },
   {
     id: "waits-without-getevents", title: "min_complete waits without IORING_ENTER_GETEVENTS",
+    rare: "only a hostile program gives min_complete without IORING_ENTER_GETEVENTS",
     origin: ["S21"], rules: ["enter.no-wait-without-getevents"],
     patches: [
       { file: "enter", from: "if ((flags & IORING_ENTER_GETEVENTS) === 0)", to: "if ((flags & IORING_ENTER_GETEVENTS) === 0 && call.minComplete === 0)" },
@@ -103,6 +105,7 @@ export const WAITING = onModel([
   },
   {
     id: "need-wakeup-missing", title: "the thread that polls sleeps without IORING_SQ_NEED_WAKEUP",
+    rare: "one ring in sixty is polled",
     origin: ["#13", "L#541"], rules: ["sqpoll.need-wakeup"],
     patches: [
       { file: "sqpoll", from: "setSqFlag(m, IORING_SQ_NEED_WAKEUP);", to: "" },
@@ -124,6 +127,7 @@ export const WAITING = onModel([
   },
   {
     id: "sqpoll-stops-at-failure", title: "the thread that polls stops for good behind a request that fails at submission",
+    rare: "one ring in sixty is polled, and a request that fails at submission must have another behind it in its batch",
     origin: ["#13", "#9"], rules: ["sqpoll.goes-on-after-error", "liveness.due"],
     patches: [
       { file: "sqpoll", from: "change(m, { left: submitNext(m) ? left - 1 : 0 });", to: "const goes = submitNext(m); if (!goes) { m.ring.cachedSqHead = load32(m.ring.ring.bytes, WORD.sqTail); } change(m, { left: goes ? left - 1 : 0 });" },
