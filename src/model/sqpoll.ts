@@ -76,12 +76,6 @@ export function mayBeIdle(m: Machine): boolean {
   return thread !== undefined && (thread.busyNs === NEVER_BUSY || m.untilNs >= thread.busyNs + thread.idleNs - IDLE_EARLY_NS);
 }
 
-/** Would it sleep once its task work is done? */
-export function mayFallAsleep(m: Machine): boolean {
-  const thread = m.hasRing ? m.ring.thread : undefined;
-  return thread !== undefined && !thread.asleep && thread.left === undefined && !m.inThread && publishedEntries(m) === 0 && mayBeIdle(m);
-}
-
 /** Is it about to do something that the application brought about? */
 export const pollThreadMoves = (m: Machine): boolean => pollSteps(m).some((step) => step !== "sq-sleep");
 

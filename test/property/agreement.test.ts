@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { runCampaign } from "../../src/cli/campaign.ts";
 import { Tally } from "../../src/cli/tally.ts";
 import { probeReal } from "../../src/real/probe.ts";
-import { expectAgreement, SEED, shortfalls } from "./campaigns.ts";
+import { expectAgreement, LONG, SEED, shortfalls } from "./campaigns.ts";
 import type { Minimum } from "./campaigns.ts";
 
 const LEGAL_RUNS = 300;
@@ -19,7 +19,7 @@ if (!available) console.warn(`\nSKIPPED, NOT PASSED: no real kernel here: ${reas
 
 test.skipIf(!available && !required)("agreement: the kernel does nothing that the model does not allow", async () => {
   if (!available) throw new Error(`RINGSPEC_REQUIRE_REAL=1, and there is no real kernel: ${reasons.join("; ")}`);
-  expectAgreement(await runCampaign({ backend: "real", runs: LEGAL_RUNS + HOSTILE_RUNS, seed: SEED }), MINIMUM);
+  expectAgreement(await runCampaign({ backend: "real", runs: LEGAL_RUNS + HOSTILE_RUNS, seed: SEED, maxOps: LONG }), MINIMUM);
 });
 
 test("a campaign that exercised nothing does not pass", () => {

@@ -10,6 +10,9 @@ import { failuresOf } from "../../src/cli/tally.ts";
 import { PROGRAM_OPCODES } from "../../src/program/program.ts";
 import type { Summary } from "../../src/cli/tally.ts";
 
+/** Operations of a program, at most: more than `ringspec diff` draws by default, where programs a second count too. */
+export const LONG = 56;
+
 /** RINGSPEC_SEED, else another one each run; printed either way. */
 export const SEED: number = (() => {
   const given = process.env["RINGSPEC_SEED"];

@@ -10,7 +10,7 @@ export const LINKS = onModel([
     ],
   },
   {
-    id: "zero-length-severs", title: "a transfer of nothing breaks its chain",
+    id: "zero-length-severs", rare: "half of 20 seeds take 103 programs or more", title: "a transfer of nothing breaks its chain",
     origin: ["#6"], rules: ["link.zero-length-ok"],
     patches: [
       { file: "rw", from: "if (res !== asked) setFail(r);", to: "if (res !== asked || asked === 0) setFail(r);" },

@@ -61,7 +61,7 @@ export const WAITING = onModel([
     ],
   },
   {
-    id: "ext-arg-size-unchecked", title: "the size of the extended argument is not checked",
+    id: "ext-arg-size-unchecked", rare: "half of 20 seeds take 128 programs or more", title: "the size of the extended argument is not checked",
     origin: ["S21", "S22"], rules: ["enter.ext-arg-size"],
     patches: [
       { file: "enter", from: "if (size !== GETEVENTS_ARG.size) return -EINVAL;", to: "" },
