@@ -13,20 +13,11 @@ import {
   IOSQE_IO_LINK,
   OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
-import { SQE } from "../spec/codec.gen.ts";
+import { SQE, type Sqe } from "../spec/codec.gen.ts";
 import type { EnterEvent, PeekEvent, SeenCqe, SetupEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
 
 /** The fields of an SQE that the timeline speaks of. */
-export interface SqeFields {
-  readonly opcode: number;
-  readonly flags: number;
-  readonly fd: number;
-  readonly off: bigint;
-  readonly addr: bigint;
-  readonly len: number;
-  readonly opFlags: number;
-  readonly userData: bigint;
-}
+export type SqeFields = Pick<Sqe, "opcode" | "flags" | "fd" | "off" | "addr" | "len" | "opFlags" | "userData">;
 
 /** One request. Steps are numbers of events. */
 export interface Lane {
