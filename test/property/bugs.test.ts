@@ -18,6 +18,8 @@ const SHARES = 6;
 const SEEDS = "3";
 const PROGRAMS = "300";
 const SHRINK_MS = "1000";
+/** Bugs of a driver that show as another fault than theirs: a CQE read amiss is a user_data that nobody gave, a wait cut short a completion that is due. */
+const MISNAMED: readonly string[] = ["cq-half-its-size", "cqe-32-bytes", "cqe-flags-lost", "tail-published-short", "wait-in-microseconds"];
 
 function bench(...args: string[]): { readonly status: number | null; readonly lines: readonly string[]; readonly said: string } {
   const command = join(packageRoot, "dist", "scripts", "bench", "bugs.js");
@@ -71,8 +73,8 @@ describe("the hunt", () => {
     expect(result.perBug.filter(({ id, found }) => !found && !rare.has(id)).map(({ id }) => id), said).toEqual([]);
     const found = result.perBug.filter((bug) => bug.found);
     expect(found.filter(({ operations }) => (operations ?? Infinity) <= 8).length / found.length, said).toBeGreaterThan(0.8);
-    const drivers = found.filter(({ half }) => half === "driver");
-    expect(drivers.filter(({ ruleRight }) => ruleRight).length / drivers.length, said).toBeGreaterThan(0.8);
+    const misnamed = found.filter(({ half, id, ruleRight }) => half === "driver" && !ruleRight && !MISNAMED.includes(id));
+    expect(misnamed.map(({ id }) => id), said).toEqual([]);
   });
 
   test("refuses what it can't read, and says what it expects", () => {
