@@ -98,6 +98,7 @@ function addOverflow(m: Machine, r: Request, cqe: Cqe): void {
 
 function overflows(m: Machine, cqe: Backlogged): void {
   const ring = m.ring;
+  m.scheduler.backlogs(m, cqe);
   ring.backlogged++;
   if (!hasBacklog(m)) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   // [overflow.counter-only-drops]

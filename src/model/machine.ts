@@ -64,6 +64,8 @@ export interface Scheduler {
   nextOfBacklog(m: Machine): number | undefined;
   /** The result of this request's last completion is settled: its CQE comes, now or later. */
   decided(m: Machine, r: Request): void;
+  /** This CQE goes to the backlog. */
+  backlogs(m: Machine, cqe: Cqe): void;
   /** A CQE was written to the ring, at `m.ring.cachedCqTail`. False forbids it: this run is not the one looked for. */
   posted(m: Machine, cqe: Cqe): Cqe;
   /** Lets the rest of the kernel go on while the caller waits for `done`. */

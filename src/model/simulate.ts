@@ -59,6 +59,10 @@ export class Simulation implements Scheduler {
     // Whatever it is, it is what happens.
   }
 
+  backlogs(_m: Machine, _cqe: Cqe): void {
+    // The same.
+  }
+
   posted(_m: Machine, cqe: Cqe): Cqe {
     return cqe;
   }

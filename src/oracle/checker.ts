@@ -15,6 +15,7 @@ import {
 } from "./apply.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { dueCompletions, isOverdue } from "./due.ts";
+import { Foresight } from "./foresight.ts";
 import { applyFdinfo } from "./fdinfo.ts";
 import { allowedInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
@@ -62,6 +63,10 @@ export class Checker implements Observer {
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
   private readonly choices: Choices = {};
   private readonly checkpoint = new Checkpoint();
+  /** What a search that starts again knows of the events that the one before it came to. */
+  private foresight: Foresight | undefined;
+  /** The event that is judged. */
+  private at = 0;
 
   constructor(options: CheckerOptions) {
     const { profile, strictness = "profile", retries = true } = options;
@@ -82,7 +87,7 @@ export class Checker implements Observer {
   }
 
   event(event: TraceEvent): void {
-    this.events.push(event);
+    this.at = this.events.push(event) - 1;
     if (this.stopped === undefined) this.judge(event);
   }
 
@@ -191,12 +196,13 @@ export class Checker implements Observer {
   /** Every candidate moves; false where none survives. */
   private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
     const { search } = this;
+    const ahead = this.foresight?.from(this.at);
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
       // A run with many requests is longer, and each of its steps looks at all of them.
       const cost = 1 + (candidate.requests.size / 24) ** 2;
-      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, (search.budget - this.spent) / cost);
+      const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, (search.budget - this.spent) / cost, ahead);
       for (const survivor of found) survivors.push(survivor);
       if (tried > 1) this.spent += tried * cost;
       this.narrowed ||= incomplete;
@@ -244,14 +250,15 @@ export class Checker implements Observer {
     const from = this.checkpoint.last;
     if (this.attempt > 0 || from === undefined) return false;
     const { search, spent, narrowed, candidates } = this;
-    const events = this.events.slice(from.judged);
+    this.foresight = new Foresight(this.events);
     const found = NEARBY.some((wider) => {
       this.search = wider;
       this.spent = 0;
       this.held = undefined;
       this.candidates = from.states.map((m) => m.fork());
-      return this.repeat(events);
+      return this.repeat(from.judged);
     });
+    this.foresight = undefined;
     this.search = search;
     this.spent = spent;
     if (found) return true;
@@ -271,17 +278,23 @@ export class Checker implements Observer {
       this.attempt++;
       this.search = wider;
       this.spent = 0;
-      this.narrowed = false;
+      this.narrowed = wider.follow === true;
       this.held = undefined;
       this.candidates = [this.fresh()];
-      if (this.repeat(this.events)) return true;
+      this.foresight = new Foresight(this.events);
+      const found = this.repeat(0);
+      this.foresight = undefined;
+      if (found) return true;
       if (this.candidates.every((m) => !m.hasRing)) this.candidates = before;
     }
     return false;
   }
 
-  private repeat(events: readonly TraceEvent[]): boolean {
-    return events.every((event) => this.step(event));
+  private repeat(first: number): boolean {
+    return this.events.slice(first).every((event, i) => {
+      this.at = first + i;
+      return this.step(event);
+    });
   }
 
   /** No candidate explains the event: illegal, where every run was tried. */

@@ -10,15 +10,16 @@ import { defersTaskWork, runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
 import { dueTimers, enabled, isPollStep, take, type Step } from "../model/steps.ts";
-import { tied } from "./dependence.ts";
 import { eligible } from "./backlog.ts";
 import { timedOut } from "./due.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
-import { anythingMoves, racing } from "./quiet.ts";
+import { anythingMoves, onlyPolls, racing } from "./quiet.ts";
+import { type Ahead, excludes, queuedNext } from "./foresight.ts";
 import { numberShown } from "./opened.ts";
-import { completes, inTaskWork, mayPost, onlyFrees, relevant } from "./relevant.ts";
+import { beside, inTaskWork, mayPost, onlyFrees, relevant } from "./relevant.ts";
 import type { Seen } from "./seen.ts";
 import { SleepSet } from "./sleep-set.ts";
+import { nextTask } from "./task-order.ts";
 
 /** Steps that one window between two observations may take. */
 const STEPS_MAX = 4000;
@@ -43,16 +44,20 @@ export class Guided implements Scheduler {
   /** This run failed for want of task work that must have run before the call. */
   lateNeeded = false;
   private readonly seen: Seen | undefined;
+  private readonly ahead: Ahead | undefined;
+  private readonly follow: boolean;
   private hasSplit = false;
   steps = 0;
   /** How far the code of the call has come, in calls of this scheduler: with the state it says where a run is. */
   private at = 0;
 
-  constructor(script: readonly number[], expected: Expected, effort: Effort, seen?: Seen) {
+  constructor(script: readonly number[], expected: Expected, effort: Effort, seen?: Seen, ahead?: Ahead, follow = false) {
     this.script = script;
     this.expected = new Expectation(expected);
     this.effort = effort;
     this.seen = seen;
+    this.ahead = ahead;
+    this.follow = follow;
   }
 
   /** Is it known what this window posts? */
@@ -122,6 +127,8 @@ export class Guided implements Scheduler {
   run(m: Machine, step: Step): void {
     if (++this.steps > STEPS_MAX) throw NOT_THIS_RUN;
     take(m, step);
+    // How often it polled in vain shows nowhere, and nothing that comes in between can tell.
+    if (step.kind === "task-work" && onlyPolls(m)) this.run(m, step);
   }
 
   /** Between two calls: task work that came late may run before the next one. */
@@ -129,6 +136,7 @@ export class Guided implements Scheduler {
     this.lateWork(m);
     if (m.hasRing) this.silentTimers(m);
     if (m.hasRing && (this.exhaustive || (this.effort > 0 && isFull(m) && !hasPollThread(m)))) this.unseen(m);
+    if (m.hasRing && this.follow) this.interleave(m, () => this.towardHidden(m));
     // What came first in this window may have come before the call.
     while (m.hasRing && !this.exhaustive && this.inHand(m) && this.stepFirst()) {
       this.toward(m);
@@ -165,6 +173,11 @@ export class Guided implements Scheduler {
     this.interleave(m, () => enabled(m));
   }
 
+  private towardHidden(m: Machine): readonly Step[] {
+    const next = this.hidden(m);
+    return next === undefined ? [] : relevant(m, next, true);
+  }
+
   private stepFirst(): boolean {
     const index = this.script[this.trail.length] ?? 0;
     this.trail.push({ point: "order.before", alternatives: ["nothing", "step"], index, lazy: true });
@@ -188,7 +201,7 @@ export class Guided implements Scheduler {
 
   /** What may come before something with this footprint; before a count, also what was seen next. */
   private preceding(m: Machine, mine: Footprint): readonly Step[] {
-    const e = this.expected.upcoming();
+    const e = this.expected.upcoming() ?? this.hidden(m);
     const towards = e !== undefined && mine.reads.includes("cq") ? relevant(m, e, this.effort > 0) : [];
     if (this.exhaustive) return beside(m, enabled(m));
     return enabled(m).filter(
@@ -221,7 +234,10 @@ export class Guided implements Scheduler {
     if (this.exhaustive) this.interleave(m, () => beside(m, enabled(m)));
     else if (m.ring.offTimeoutUsed) this.interleave(m, () => this.awaitedTimers(m));
     // A place in the backlog shows only when it is flushed.
-    if (m.ring.cqWindow === 0 && isFull(m)) return;
+    if (m.ring.cqWindow === 0 && isFull(m)) {
+      for (let e = this.hidden(m); e !== undefined && !same(e, cqe); e = this.hidden(m)) this.towards(m, e);
+      return;
+    }
     if (defersTaskWork(m) && this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) throw NOT_THIS_RUN;
     while (this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) this.toward(m);
   }
@@ -270,6 +286,15 @@ export class Guided implements Scheduler {
   toward(m: Machine): void {
     const e = this.expected.upcoming();
     if (e === undefined) throw NOT_THIS_RUN;
+    this.towards(m, e);
+  }
+
+  /** What goes to the backlog next, for a search that follows what the rest of the trace shows of it. */
+  private hidden(m: Machine): Cqe | undefined {
+    return this.follow && this.ahead !== undefined ? queuedNext(this.ahead, m) : undefined;
+  }
+
+  private towards(m: Machine, e: Cqe): void {
     const late = m.inCall ? inTaskWork(m, e) : undefined;
     if (late?.floating === true && m.ring.splitting) {
       m.ring.splitting = false;
@@ -288,27 +313,8 @@ export class Guided implements Scheduler {
     this.run(m, step);
   }
 
-  /** Workers' task work comes in the order that shows, where nothing ties the steps that queued it together. */
   nextTask(m: Machine): number | undefined {
-    const list = m.running.map((id) => m.request(id));
-    if (list[0] !== undefined && this.comesLater(m, list[0])) {
-      const first = list.findIndex((r, i) => !this.comesLater(m, r) && !list.slice(0, i).some((other) => tied(r, other)));
-      return first < 0 ? undefined : first;
-    }
-    if (list.length === 1) return 0;
-    const shown = this.expected.upcoming(m.ring.completing.filter((id) => (m.request(id).flags & REQ.CQE_SKIP) === 0).length);
-    if (shown === undefined) return 0;
-    const at = list.findIndex((r) => completes(r) && same(shown, cqeOf(r)));
-    if (at <= 0) return 0;
-    const found = list[at];
-    if (found?.floating !== true || list.slice(0, at).some((other) => tied(found, other))) return 0;
-    return at;
-  }
-
-  /** Queued from beside the thread, and its completion shows in no place of this window. */
-  private comesLater(m: Machine, r: Request): boolean {
-    if (!r.floating || !completes(r) || this.expected.open || isFull(m)) return false;
-    return (r.taskWork === "cancel" || (r.flags & REQ.CQE_SKIP) === 0) && !this.expected.awaits(r);
+    return nextTask(m, this.expected);
   }
 
   nextOfBacklog(m: Machine): number | undefined {
@@ -338,6 +344,12 @@ export class Guided implements Scheduler {
     if (!this.exhaustive || !m.ring.offTimeoutUsed) return;
     for (const r of startable(m))
       if (r.timeoutOff !== 0 && this.choose(m, "order.before", ["nothing", "effect"]) === 1) this.run(m, { kind: "effect", request: r.id });
+  }
+
+  backlogs(m: Machine, cqe: Cqe): void {
+    if (this.ahead === undefined) return;
+    const next = this.hidden(m);
+    if (next === undefined ? excludes(this.ahead, m, cqe) : !same(next, cqe)) throw NOT_THIS_RUN;
   }
 
   posted(m: Machine, cqe: Cqe): Cqe {
@@ -386,7 +398,3 @@ export class Guided implements Scheduler {
     }
   }
 }
-
-/** Those that may come while the application's thread is in a call: its task work is not among them, but that of a thread that polls. */
-const beside = (m: Machine, steps: readonly Step[], sleeps = false): readonly Step[] =>
-  steps.filter((s) => (sleeps || s.kind !== "sq-sleep") && (s.kind !== "task-work" || hasPollThread(m)));

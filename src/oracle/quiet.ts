@@ -1,6 +1,7 @@
 // Is anything under way beside the application's thread? Where nothing is, there is no order to search.
+import { retriesAtOnce } from "../model/poll.ts";
 import type { Machine } from "../model/machine.ts";
-import { pollThreadMoves } from "../model/sqpoll.ts";
+import { hasPollThread, mayRunTaskWork, pollThreadMoves } from "../model/sqpoll.ts";
 import { dueTimers } from "../model/steps.ts";
 
 /** Workers or due timers: what another order of things could come from. */
@@ -21,4 +22,12 @@ export function anythingMoves(m: Machine): boolean {
   if (m.taskWorks.length > 0 || pollThreadMoves(m) || (m.hasRing && (m.ring.timeouts.length + m.ring.linkTimeouts.length > 0 || m.ring.backlogUnknown))) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
+}
+
+/** Is the only task work of a thread that polls a request's next try out of many, to no avail so far? [sqpoll.task-work] */
+export function onlyPolls(m: Machine): boolean {
+  const [id = 0] = m.taskList;
+  if (m.taskList.length !== 1 || m.taskWorks.length !== 1 || !hasPollThread(m) || !mayRunTaskWork(m)) return false;
+  const r = m.request(id);
+  return r.taskWork === "submit" && retriesAtOnce(r);
 }

@@ -5,6 +5,7 @@ import { footprint } from "../model/footprint.ts";
 import type { Cqe, Footprint, Machine } from "../model/machine.ts";
 import { IORING_OP_MSG_RING } from "../spec/constants.gen.ts";
 import { REQ, type Request } from "../model/request.ts";
+import { hasPollThread } from "../model/sqpoll.ts";
 import { enabled, isPollStep, type Step } from "../model/steps.ts";
 
 export function relevant(m: Machine, seen: Cqe, transitive: boolean): Step[] {
@@ -111,3 +112,7 @@ function touches({ reads, writes }: Footprint, touched: ReadonlySet<string>, wri
   for (const name of reads) if (written.has(name)) return true;
   return written.has("*");
 }
+
+/** Those that may come while the application's thread is in a call: its task work is not among them, but that of a thread that polls. */
+export const beside = (m: Machine, steps: readonly Step[], sleeps = false): readonly Step[] =>
+  steps.filter((s) => (sleeps || s.kind !== "sq-sleep") && (s.kind !== "task-work" || hasPollThread(m)));

@@ -1,7 +1,9 @@
 // All runs of one move of the model: the move is repeated from its untouched beginning with every
 // script of choices, depth first, and what survives is kept.
 import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
+import { hasPollThread } from "../model/sqpoll.ts";
 import type { Expected } from "./expectation.ts";
+import type { Ahead } from "./foresight.ts";
 import { Guided, type Taken } from "./guided.ts";
 import type { Search } from "./search.ts";
 import { Seen } from "./seen.ts";
@@ -40,22 +42,25 @@ export interface Runs {
 
 /**
  * The ways in which `move` can go from `origin` that end well, all of them where the search allows as many
- * runs. `move` throws NOT_THIS_RUN where it does not. `left`: what the search has left for the whole trace.
+ * runs. `move` throws NOT_THIS_RUN where it does not. `left`: what the search has left for the whole trace. `ahead`: what is seen from this
+ * window on, where it is known.
  */
-export function runs(origin: Machine, expected: Expected, search: Search, move: (m: Machine, guide: Guided) => void, left: number): Runs {
+export function runs(origin: Machine, expected: Expected, search: Search, move: (m: Machine, guide: Guided) => void, left: number, ahead?: Ahead): Runs {
   const survivors: Survivor[] = [];
   const branches: Branch[] = [{ trail: [], at: -1, other: 0 }];
   const asked = new Set<string>();
   const seen = new Seen();
   const most = Math.max(left < -search.budget ? LEAST_OVERSPENT : LEAST, Math.min(search.most, left));
+  // What a thread that polls did has many orders that don't matter: few wrong turns explain more than one early one.
+  const wide = search.wide === true || hasPollThread(origin);
   let steps = 0;
   for (let tried = 0; ; tried++) {
-    const branch = branches.pop();
+    const branch = wide ? branches.shift() : branches.pop();
     if (branch === undefined) return { survivors, incomplete: false, tried };
     if (tried >= most || steps > most * STEPS_A_RUN || (survivors.length > 0 && tried >= search.enough)) return { survivors, incomplete: true, tried };
     const script = scriptOf(branch);
     const machine = origin.fork();
-    const guide = new Guided(script, expected, search.effort, tried < REMEMBER_FROM ? undefined : seen);
+    const guide = new Guided(script, expected, search.effort, tried < REMEMBER_FROM ? undefined : seen, ahead, search.follow);
     machine.scheduler = guide;
     if (survives(machine, guide, move)) survivors.push({ machine, trail: guide.trail });
     steps += guide.steps;

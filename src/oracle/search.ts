@@ -12,16 +12,20 @@ export interface Search {
   readonly budget: number;
   /** Candidates that it goes on with. */
   readonly beam: number;
+  /** Runs with the fewest turns away from the first are tried first; else those that turned away the earliest. */
+  readonly wide?: boolean;
+  /** What goes to the backlog is what the rest of the trace shows of it, in its order: nothing is left for later. */
+  readonly follow?: boolean;
 }
 
 export const SEARCHES: readonly [Search, ...Search[]] = [
   { effort: 0, enough: 12, most: 150, budget: 300, beam: 8 },
-  { effort: 1, enough: 60, most: 300, budget: 400, beam: 24 },
+  { effort: 1, enough: 60, most: 300, budget: 400, beam: 24, follow: true },
   { effort: 2, enough: 400, most: 500, budget: 800, beam: 32 },
 ];
 
 /** Searches from a checkpoint a little before the failure (checkpoint.ts). */
 export const NEARBY: readonly Search[] = [
-  { effort: 1, enough: 30, most: 100, budget: 80, beam: 8 },
-  { effort: 2, enough: 60, most: 150, budget: 150, beam: 12 },
+  { effort: 1, enough: 30, most: 100, budget: 80, beam: 8, wide: true, follow: true },
+  { effort: 2, enough: 60, most: 150, budget: 150, beam: 12, wide: true, follow: true },
 ];

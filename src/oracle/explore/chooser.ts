@@ -191,6 +191,10 @@ export class Chooser implements Scheduler {
     // Whatever it is, it is one of the things that may happen.
   }
 
+  backlogs(_m: Machine, _cqe: Cqe): void {
+    // The same.
+  }
+
   posted(_m: Machine, cqe: Cqe): Cqe {
     const opens = this.opens.has(cqe.userData);
     this.seen = this.lines.add(this.seen, cqeLine(cqe, opens));
