@@ -13,7 +13,7 @@ import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, Store
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
-import { Checkpoint } from "./checkpoint.ts";
+import { Checkpoints } from "./checkpoint.ts";
 import { dueCompletions, isOverdue } from "./due.ts";
 import { Foresight } from "./foresight.ts";
 import { applyFdinfo } from "./fdinfo.ts";
@@ -62,7 +62,7 @@ export class Checker implements Observer {
   private largest = 1;
   private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
   private readonly choices: Choices = {};
-  private readonly checkpoint = new Checkpoint();
+  private readonly checkpoints = new Checkpoints();
   /** What a search that starts again knows of the events that the one before it came to. */
   private foresight: Foresight | undefined;
   /** The event that is judged. */
@@ -95,7 +95,7 @@ export class Checker implements Observer {
     try {
       if (!this.step(event) && !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event);
       this.judged++;
-      if (event.event === "peek") this.checkpoint.pass(this.events.length, this.candidates);
+      if (event.event === "peek") this.checkpoints.pass(this.events.length, this.candidates);
     } catch (error) {
       if (!(error instanceof Unmodelled)) throw error;
       this.stopped = { verdict: "unknown", unmodelled: error.message };
@@ -245,19 +245,22 @@ export class Checker implements Observer {
     }
   }
 
-  /** A wider search from the checkpoint; the search that failed goes on with what that finds. */
+  /** A wider search from a checkpoint; the search that failed goes on with what that finds. */
   private retryNearby(): boolean {
-    const from = this.checkpoint.last;
-    if (this.attempt > 0 || from === undefined) return false;
+    if (this.attempt > 0) return false;
     const { search, spent, narrowed, candidates } = this;
     this.foresight = new Foresight(this.events);
-    const found = NEARBY.some((wider) => {
-      this.search = wider;
-      this.spent = 0;
-      this.held = undefined;
-      this.candidates = from.states.map((m) => m.fork());
-      return this.repeat(from.judged);
-    });
+    const found = this.checkpoints.places.some((from) =>
+      NEARBY.some((wider) => {
+        this.search = wider;
+        this.spent = 0;
+        this.held = undefined;
+        this.candidates = from.states.map((m) => m.fork());
+        if (!this.repeat(from.judged)) return false;
+        this.checkpoints.forget(from.judged);
+        return true;
+      }),
+    );
     this.foresight = undefined;
     this.search = search;
     this.spent = spent;

@@ -1,24 +1,35 @@
-// A state that a search passed: where it fails, a wider one is first tried from a little before, for what
-// was chosen wrongly was mostly chosen there. What that finds is a run like any other; what it does not
-// find says nothing.
+// States that a search passed: where it fails, wider ones are first tried from a little before, then from further back,
+// for what was chosen wrongly was mostly chosen there. What they find is a run like any other; what they do not find
+// says nothing.
 import type { Machine } from "../model/machine.ts";
 
-/** Events after which the next one replaces it. */
+/** Events from one to the next. */
 const SPAN = 6;
+/** How many of them a search goes back, one after the other. */
+const BACK: readonly number[] = [1, 4, 12];
 
-export class Checkpoint {
-  private judged = 0;
-  private passed: readonly Machine[] | undefined;
+export interface Passed {
+  /** So many events were judged. */
+  readonly judged: number;
+  readonly states: readonly Machine[];
+}
+
+export class Checkpoints {
+  private readonly passed: Passed[] = [];
 
   /** The search explains the first `judged` events, and goes on with these states. */
   pass(judged: number, states: readonly Machine[]): void {
-    if (this.passed !== undefined && judged < this.judged + SPAN) return;
-    this.judged = judged;
-    this.passed = states.map((m) => m.fork());
+    const last = this.passed.at(-1);
+    if (last === undefined || judged >= last.judged + SPAN) this.passed.push({ judged, states: states.map((m) => m.fork()) });
   }
 
-  /** Where a search can start again; undefined where none came by. */
-  get last(): { readonly judged: number; readonly states: readonly Machine[] } | undefined {
-    return this.passed === undefined ? undefined : { judged: this.judged, states: this.passed };
+  /** The search went back: what it passed after the first `judged` events was not the way. */
+  forget(judged: number): void {
+    while ((this.passed.at(-1)?.judged ?? 0) > judged) this.passed.pop();
+  }
+
+  /** Where a search can start again, the latest first. */
+  get places(): readonly Passed[] {
+    return BACK.flatMap((back) => this.passed.at(-back) ?? []);
   }
 }
