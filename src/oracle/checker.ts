@@ -9,6 +9,7 @@ import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
+import { defersTaskWork } from "../model/task-work.ts";
 import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
 import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
@@ -28,6 +29,8 @@ type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
+/** Budgets that a search which starts again has for rings that take more. */
+const PATIENCE = 3;
 /** So many budgets are far too much. */
 const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
@@ -201,7 +204,7 @@ export class Checker implements Observer {
     for (const candidate of this.candidates) {
       const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
       // A run with many requests is longer, and each of its steps looks at all of them.
-      const cost = 1 + (candidate.requests.size / 24) ** 2;
+      const cost = (1 + (candidate.requests.size / 24) ** 2) / this.patience(candidate);
       const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, (search.budget - this.spent) / cost, ahead);
       for (const survivor of found) survivors.push(survivor);
       if (tried > 1) this.spent += tried * cost;
@@ -213,6 +216,11 @@ export class Checker implements Observer {
     this.count(distinct);
     this.candidates = distinct.map((s) => s.machine);
     return true;
+  }
+
+  /** What a ring's own thread did, or a list that waited for the next call, shows late: a search that starts again gets more. */
+  private patience(m: Machine): number {
+    return this.foresight !== undefined && m.hasRing && (hasPollThread(m) || defersTaskWork(m)) ? PATIENCE : 1;
   }
 
   /** As many as the search goes on with, from all over the list: neighbours are much alike. */
