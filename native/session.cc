@@ -7,6 +7,7 @@
 
 #include "native-function.h"
 #include "ring.h"
+#include "thread-signal.h"
 
 namespace ringspec {
 
@@ -14,6 +15,7 @@ void Session::Close(bool detach) {
   state->rings.Each([&](Ring* ring) {
     if (ring->session() == this) ring->Close(detach);
   });
+  TakeSignal();
   counts.CloseAll();
   fds.CloseAll();
   arena.Close(detach, clean);

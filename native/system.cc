@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "native-function.h"
+#include "thread-signal.h"
 
 namespace ringspec {
 
@@ -204,6 +205,13 @@ napi_value Disown(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+/** raise(kernel): see thread-signal.h. */
+napi_value Raise(napi_env env, napi_callback_info info) {
+  Call call(env, info, "raise");
+  if (call.FindSession() == nullptr) return nullptr;
+  return Int(env, RaiseSignal());
+}
+
 napi_value Owns(napi_env env, napi_callback_info info) {
   FdCall call(env, info, "owns");
   napi_value result = nullptr;
@@ -230,6 +238,7 @@ void ExportSystem(Napi::Env env, Napi::Object exports, AddonState* state) {
   Export(env, exports, "adopt", Adopt, state);
   Export(env, exports, "disown", Disown, state);
   Export(env, exports, "owns", Owns, state);
+  Export(env, exports, "raise", Raise, state);
 }
 
 }  // namespace ringspec

@@ -48,6 +48,9 @@ export interface AddressSpace {
   readonly faultAddress: bigint;
 }
 
+/** The signal that `System.raise` sends: SIGRTMIN + 6, which no C library keeps for itself (signal(7)). */
+export const SIGNAL = 40;
+
 /** The few ordinary system calls that build a world. Each returns its result or -errno. */
 export interface System {
   /** openat(AT_FDCWD, path). Relative paths are relative to the kernel's `directory`. O_CLOEXEC is always added. */
@@ -72,6 +75,12 @@ export interface System {
   /** Tells the kernel port that a completion handed out (OPENAT) or took away (CLOSE) a descriptor. */
   adopt(fd: Fd): number;
   disown(fd: Fd): void;
+  /**
+   * Makes SIGNAL pending for the calling thread, as if another had sent it (tgkill(2)); where it is pending it stays so,
+   * once. The thread blocks it from then on, and the process ignores it: all it does is interrupt a wait whose signal
+   * mask lets it in, which takes it. 0, or -EBUSY where the process has a handler for it.
+   */
+  raise(): number;
   /** Is this one of the descriptors that this kernel port opened or adopted and not closed? */
   owns(fd: Fd): boolean;
 }

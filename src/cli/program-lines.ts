@@ -25,14 +25,15 @@ function describe(op: Operation): string {
     case "array": return `array[${op.slot}] = ${op.index}`;
     case "enter": {
       const bound = op.wait === undefined ? "" : `, for ${op.wait.seconds}s ${op.wait.nanoseconds}ns`;
-      return `enter(${op.toSubmit}, ${op.minComplete}, ${hex(op.flags)}${bound}${op.arg === undefined ? "" : `, argument: ${op.arg}`})`;
+      return `enter(${op.toSubmit}, ${op.minComplete}, ${hex(op.flags)}${bound}${op.arg === undefined ? "" : `, argument: ${op.arg}`}${op.signals === true ? ", signals let in" : ""})`;
     }
     case "write": return `write ${op.fd} ${op.bytes} bytes of ${hex(op.fill)}`;
     case "read": return `read ${op.fd} ${op.bytes} bytes`;
     case "close": return `close ${op.fd}`;
-    case "submit": return `submit${op.getevents === true ? " GETEVENTS" : ""}${op.wait === undefined ? "" : `, wait for ${op.wait}`}`;
+    case "submit": return `submit${op.getevents === true ? " GETEVENTS" : ""}${op.wait === undefined ? "" : `, wait for ${op.wait}`}${op.signals === true ? ", signals let in" : ""}`;
     case "settle": return "settle";
     case "fdinfo": return "fdinfo";
+    case "raise": return "raise";
     case "reap": return `reap${op.max === undefined ? "" : ` at most ${op.max}`}`;
   }
 }

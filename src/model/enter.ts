@@ -1,11 +1,11 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
+  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINTR, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
   IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
 } from "../spec/constants.gen.ts";
 import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
-import { Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
+import { SIGNAL, Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
 import { cqVisible, flushOverflow, hasBacklog } from "./completion.ts";
 import { polls, reap } from "./iopoll.ts";
 import { WORD } from "./layout.ts";
@@ -138,11 +138,15 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
 }
 
-/** set_user_sigmask: 0 or -errno. [enter.sigmask-checked] */
-function setSigmask(m: Machine, { sigmask, sigmaskBytes }: WaitArg): number {
-  if (sigmask === 0n) return 0;
+const SIGNAL_BIT = 1n << BigInt(SIGNAL - 1);
+
+/** set_user_sigmask: is there a signal that the mask lets in? Or -errno. [enter.sigmask-checked] */
+function setSigmask(m: Machine, { sigmask, sigmaskBytes }: WaitArg): boolean | number {
+  // [signal.blocked-waits]
+  if (sigmask === 0n) return false;
   if (sigmaskBytes !== SIGSET_BYTES) return -EINVAL;
-  return m.memory.read(sigmask, SIGSET_BYTES) === undefined ? -EFAULT : 0;
+  const mask = m.memory.read(sigmask, SIGSET_BYTES);
+  return mask === undefined ? -EFAULT : m.world.signalled && (load64(mask, 0) & SIGNAL_BIT) === 0n;
 }
 
 /** io_cqring_wait */
@@ -160,8 +164,8 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [enter.counts-unconsumed]
   if (cqVisible(m) >= wanted >>> 0) return 0;
   // [enter.sigmask-when-waiting]
-  const refused = setSigmask(m, arg);
-  if (refused !== 0) return refused;
+  const signal = setSigmask(m, arg);
+  if (typeof signal === "number") return signal;
   const head = load32(ring.ring.bytes, WORD.cqHead);
   const target = (head + wanted) >>> 0;
   const timeoutsSeen = ring.cqTimeouts;
@@ -193,7 +197,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [enter.getevents-waits]
   const end = deadline(m, arg, call.flags);
   const first = arg.minWaitNs === 0n ? end : { earliestNs: m.nowNs + arg.minWaitNs, latestNs: m.untilNs + arg.minWaitNs };
-  let ended = m.scheduler.wait(m, woken, first);
+  let ended = signal ? interrupted(m, looksAgain) : m.scheduler.wait(m, woken, first);
   // [enter.min-wait-full] [enter.min-wait-alone] [enter.min-wait-beyond-timeout]
   if (ended === "timeout" && arg.minWaitNs !== 0n && end !== undefined && !hasAny(m)) {
     // [enter.min-wait-then-any]
@@ -206,7 +210,27 @@ function getEvents(m: Machine, call: EnterCall): number {
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
   const empty = cqVisible(m) === 0;
   // [enter.timeout-with-cqes]
-  return empty && ended === "timeout" ? -ETIME : 0;
+  if (empty && ended === "timeout") return -ETIME;
+  // [signal.interrupts-wait] [signal.cqes-win]
+  return empty && ended === "signal" ? -EINTR : 0;
+}
+
+/**
+ * io_cqring_wait_schedule, where a signal is there that the mask lets in: the thread does not sleep, however short
+ * its time. Work that is pending is done first, and where that brings enough the signal stays for another time.
+ * [signal.before-timeout] [signal.work-first]
+ */
+function interrupted(m: Machine, looksAgain: () => boolean): "done" | "signal" {
+  m.scheduler.before(m, () => ({ reads: ["cq"], writes: [] }));
+  const worksOn = (): boolean => hasLocalWork(m) || (!hasPollThread(m) && m.taskWorks.length > 0);
+  while (hasBacklog(m) || worksOn()) {
+    const left = m.ring.overflow.length;
+    if (looksAgain()) return "done";
+    if (!worksOn() && m.ring.overflow.length === left) throw new WouldBlockForever("its backlog has no room, and the thread looks again and again");
+  }
+  // [signal.taken]
+  m.world.signalled = false;
+  return "signal";
 }
 
 /** Completions of any kind, or what may bring them: then the first part of a wait in two is all of it. */

@@ -93,6 +93,11 @@ export class ModelSystem implements System {
     return { read, write: this.add(inode.id, O_WRONLY | flags) };
   }
 
+  raise(): number {
+    this.world.signalled = true;
+    return this.done(0);
+  }
+
   eventfd(count: number, flags = 0): number {
     if (count < 0 || count > 0xffff_ffff) return -EINVAL;
     const inode = this.world.addInode((id) => ({

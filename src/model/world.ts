@@ -62,6 +62,8 @@ export class World {
   readonly waiters = new SharedMap<number, readonly Waiter[]>();
   /** The open files of the rings that the thread registered, by their index. */
   readonly registeredRings = new SharedMap<number, number>();
+  /** SIGNAL is pending for the application's thread. */
+  signalled = false;
   private nextId = 1;
   /** Inodes and open files that no other fork has. */
   private mine = new Set<Inode | OpenFile>();
@@ -81,13 +83,14 @@ export class World {
       guessed: new Set(this.guessed),
       waiters: this.waiters.fork(),
       registeredRings: this.registeredRings.fork(),
+      signalled: this.signalled,
       nextId: this.nextId,
       mine: new Set(),
     });
   }
 
   key(): string {
-    const names = `${this.nextId}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}|${this.registeredRings.key(descriptorsKey)}`;
+    const names = `${this.nextId}${this.signalled ? "!" : ""}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}|${this.registeredRings.key(descriptorsKey)}`;
     return `${names}|${this.files.key(filesKey)}${this.inodes.key(inodesKey)}${this.waiters.key(waitersKey)}`;
   }
 

@@ -205,6 +205,9 @@ function perform(m: Machine, event: SystemEvent): void {
       give(m, result, world.addFile(inode.id, O_RDONLY).id);
       return give(m, event.second ?? -1, world.addFile(inode.id, O_WRONLY).id);
     }
+    case "raise":
+      world.signalled = true;
+      return result === 0 ? undefined : differ();
     case "eventfd": {
       const { count } = request;
       const inode = world.addInode((id) => ({ kind: "eventfd", id, count: BigInt(count), semaphore: false }));

@@ -40,6 +40,7 @@ export const WAIT_NS = 200_000n;
 /** Rounds of a settling, and of the end. */
 export const SETTLE_ROUNDS = 16;
 const WORDS = 16;
+const SIGSET_BYTES = 8;
 
 /** Runs a program; the kernel is as it was afterwards. Throws where the program asks for what the model has not. */
 export function runProgram(kernel: Kernel, program: Program, options: RunOptions = {}): RunReport {
@@ -201,7 +202,7 @@ class Run {
         return this.fill(ring, slot, operation);
       }
       case "submit":
-        return this.submit(ring, sq, operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0);
+        return this.submit(ring, sq, operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0, operation.signals);
       case "settle":
         return this.settle(ring, cq);
       case "reap":
@@ -211,6 +212,10 @@ class Run {
       case "close":
         this.peek();
         this.world.call(operation, this.books.opened);
+        return this.peek();
+      case "raise":
+        this.peek();
+        this.world.raise();
         return this.peek();
       case "fdinfo":
         return this.readInfo();
@@ -260,38 +265,40 @@ class Run {
     this.books.submitted(spec, lowered.fd);
   }
 
-  private submit(ring: Ring, sq: SubmissionQueue, wait: number, flags: number): void {
+  private submit(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, signals = false): void {
     if (this.polled) this.peek();
     sq.publish();
     this.stored("ring", ring.params.sqOff.tail, this.word(ring.params.sqOff.tail));
-    if (this.polled) return this.submitPolled(ring, sq, wait, flags);
+    if (this.polled) return this.submitPolled(ring, sq, wait, flags, signals);
     if (wait === 0) return this.enter(ring, { toSubmit: sq.queued, minComplete: 0, flags });
     this.enter(ring, {
       toSubmit: sq.queued,
       minComplete: wait,
       flags: IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-      arg: this.bound(0n, WAIT_NS),
+      arg: this.bound(0n, WAIT_NS, undefined, signals),
     });
   }
 
   /** As liburing does: the thread that polls is woken where it says that it sleeps; no call where there is nothing to ask for. */
-  private submitPolled(ring: Ring, sq: SubmissionQueue, wait: number, flags: number): void {
+  private submitPolled(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, signals: boolean): void {
     this.peek();
     const sleeps = ((this.words[ring.params.sqOff.flags >>> 2] ?? 0) & IORING_SQ_NEED_WAKEUP) !== 0;
     const all = sleeps ? flags | IORING_ENTER_SQ_WAKEUP : flags;
     const call = { toSubmit: sq.queued, minComplete: wait, flags: all };
-    if (wait > 0) this.enter(ring, { ...call, flags: all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg: this.bound(0n, WAIT_NS) });
+    if (wait > 0) this.enter(ring, { ...call, flags: all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg: this.bound(0n, WAIT_NS, undefined, signals) });
     else if (all !== 0) this.enter(ring, call);
   }
 
-  /** A struct io_uring_getevents_arg with a timespec behind it. */
-  private bound(seconds: bigint, nanoseconds: bigint, timeAddr?: bigint): { addr: bigint; size: number } {
-    this.waitArg ??= this.world.alloc(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size);
+  /** A struct io_uring_getevents_arg with a timespec behind it, and a signal mask that lets everything in. */
+  private bound(seconds: bigint, nanoseconds: bigint, timeAddr?: bigint, signals = false): { addr: bigint; size: number } {
+    this.waitArg ??= this.world.alloc(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size + SIGSET_BYTES);
     const { addr, bytes } = this.waitArg;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     view.setBigUint64(GETEVENTS_ARG.ts, timeAddr ?? addr + BigInt(GETEVENTS_ARG.size), true);
     view.setBigInt64(GETEVENTS_ARG.size + KERNEL_TIMESPEC.tv_sec, seconds, true);
     view.setBigInt64(GETEVENTS_ARG.size + KERNEL_TIMESPEC.tv_nsec, nanoseconds, true);
+    view.setBigUint64(GETEVENTS_ARG.sigmask, signals ? addr + BigInt(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size) : 0n, true);
+    view.setUint32(GETEVENTS_ARG.sigmask_sz, signals ? SIGSET_BYTES : 0, true);
     this.world.stored(this.waitArg);
     return { addr, size: GETEVENTS_ARG.size };
   }
@@ -303,7 +310,7 @@ class Run {
     else if (operation.wait !== undefined || operation.arg !== undefined) {
       const { seconds = 0, nanoseconds = 0 } = operation.wait ?? {};
       const timeAddr = operation.arg === "time-fault" ? this.kernel.memory.faultAddress : undefined;
-      arg = this.bound(BigInt(seconds), BigInt(nanoseconds), timeAddr);
+      arg = this.bound(BigInt(seconds), BigInt(nanoseconds), timeAddr, operation.signals);
       if (operation.arg === "size") arg = { addr: arg.addr, size: GETEVENTS_ARG.size - 8 };
     }
     const extended = arg === undefined ? flags & ~IORING_ENTER_EXT_ARG : flags | IORING_ENTER_EXT_ARG;

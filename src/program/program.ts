@@ -92,7 +92,11 @@ const operation = z.discriminatedUnion("op", [
   /** Takes the next SQE and fills it in; where the queue is full it is submitted first. */
   z.strictObject({ op: z.literal("sqe"), ...sqeFields }),
   /** Publishes the tail and enters with what was filled in; with `wait`, also waits for what is sure to come, at most that many. */
-  z.strictObject({ op: z.literal("submit"), getevents: z.boolean().optional(), wait: count.optional() }),
+  z.strictObject({
+    op: z.literal("submit"), getevents: z.boolean().optional(), wait: count.optional(),
+    /** The signal mask of the wait lets every signal in. */
+    signals: z.boolean().optional(),
+  }),
   /** Waits until everything has come that must come without more input. */
   z.strictObject({ op: z.literal("settle") }),
   /** Takes completions out, at most `max`. */
@@ -101,6 +105,8 @@ const operation = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("write"), fd: descriptor, bytes: z.int().min(0).max(65536), fill: u8 }),
   z.strictObject({ op: z.literal("read"), fd: descriptor, bytes: z.int().min(0).max(65536) }),
   z.strictObject({ op: z.literal("close"), fd: descriptor }),
+  /** Sends the thread a signal that it blocks. */
+  z.strictObject({ op: z.literal("raise") }),
   /** Reads what procfs shows of the ring. Pending task work runs when the call returns. */
   z.strictObject({ op: z.literal("fdinfo") }),
   // Raw, for hostile programs.
@@ -117,6 +123,8 @@ const operation = z.discriminatedUnion("op", [
     minComplete: u32,
     flags: u32,
     wait: wait.optional(),
+    /** Its signal mask lets every signal in. */
+    signals: z.boolean().optional(),
     /** What the argument is in place of a good one. */
     arg: z.enum(["fault", "time-fault", "size"]).optional(),
   }),

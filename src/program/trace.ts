@@ -52,6 +52,7 @@ export interface StoreEvent extends Timed {
 export type SystemCall =
   | { readonly call: "open"; readonly path: string; readonly flags: number }
   | { readonly call: "pipe" }
+  | { readonly call: "raise" }
   | { readonly call: "eventfd"; readonly count: number }
   | { readonly call: "dup"; readonly fd: number }
   | { readonly call: "close"; readonly fd: number }

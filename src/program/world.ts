@@ -113,6 +113,10 @@ export class ProgramWorld {
     else this.system({ call: "write", fd, bytes: new Uint8Array(operation.bytes).fill(operation.fill) });
   }
 
+  raise(): void {
+    this.system({ call: "raise" });
+  }
+
   /** One system call, recorded. */
   private system(request: SystemCall): { result: number; second?: number } {
     const from = this.kernel.nowNs();
@@ -154,6 +158,8 @@ function perform(kernel: Kernel, request: SystemCall): { result: number; second?
       const ends = system.pipe();
       return typeof ends === "number" ? { result: ends } : { result: ends.read, second: ends.write };
     }
+    case "raise":
+      return { result: system.raise() };
     case "eventfd":
       return { result: system.eventfd(request.count) };
     case "dup":

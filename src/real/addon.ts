@@ -35,6 +35,7 @@ export interface NativeAddon {
   open(kernel: number, path: string, flags: number, mode: number): number;
   close(kernel: number, fd: number): number;
   pipe(kernel: number, flags: number): readonly [read: number, write: number] | number;
+  raise(kernel: number): number;
   eventfd(kernel: number, count: number, flags: number): number;
   dup(kernel: number, fd: number, atLeast: number): number;
   read(kernel: number, fd: number, into: Uint8Array): number;

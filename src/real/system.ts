@@ -29,6 +29,9 @@ export class RealSystem implements System {
   dup(fd: Fd, atLeast = 0): number {
     return this.#addon.dup(this.#kernel, fd, atLeast);
   }
+  raise(): number {
+    return this.#addon.raise(this.#kernel);
+  }
   read(fd: Fd, into: Uint8Array): number {
     return this.#addon.read(this.#kernel, fd, into);
   }

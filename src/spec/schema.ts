@@ -127,7 +127,7 @@ export const OpSource = z.strictObject({
 
 /** The chapters of spec/rule/, in the order in which they are read. Each is a file of that name. */
 export const CHAPTERS = [
-  "setup", "mapping", "sq", "submit", "cq", "overflow", "enter", "taskrun", "link", "hardlink", "drain", "skip",
+  "setup", "mapping", "sq", "submit", "cq", "overflow", "enter", "signal", "taskrun", "link", "hardlink", "drain", "skip",
   "timeout", "link-timeout", "cancel", "poll", "multishot", "rw", "nop", "fsync", "openat", "close", "waitid", "worker", "issue", "register", "resize", "buffers", "restriction", "eventfd", "msg-ring", "iopoll", "sqpoll", "fdinfo",
   "liveness",
 ] as const;

@@ -49,7 +49,7 @@ describe("random programs", () => {
     expectGood(legal);
     expectGood(hostile);
     expect(new Set(legal.flatMap((p) => p.ops.map((op) => op.op)))).toEqual(
-      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo"]),
+      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo", "raise"]),
     );
     expect(new Set(any.map((p) => p.kind))).toEqual(new Set(["legal", "hostile"]));
   });

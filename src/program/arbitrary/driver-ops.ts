@@ -56,6 +56,8 @@ const closeOp: fc.Arbitrary<Draft> = record({
   fd: pick([3, "o0"], [1, "o1"], [2, "p0r"], [2, "p0w"], [1, "p1r"], [1, "p1w"], [1, "e1"], [1, "f1"], [1, "closed"]),
 });
 
+const one = (of: fc.Arbitrary<Draft>): fc.Arbitrary<Drafts> => of.map((draft) => [draft]);
+
 type Links = "IO_LINK" | "IO_HARDLINK" | "mixed";
 
 /** A chain of requests; the members keep their own flags. */
@@ -122,17 +124,19 @@ const drained: fc.Arbitrary<Drafts> = record({ before: some(plain, 1, 2), after:
     ...before.map(queued), queued({ ...drain, flags: ["IO_DRAIN"] }), ...after.map(queued), SUBMIT,
   ]);
 
+/** A signal, and a wait that lets it in. */
+const interrupted: fc.Arbitrary<Drafts> = record({ before: mix<Drafts>([2, fc.constant([])], [1, one(request.map(queued))]), wait: fc.integer({ min: 1, max: 3 }) })
+  .map(({ before, wait }) => [...before, { op: "raise" }, { op: "submit", wait, signals: true }]);
+
 const fdinfo: fc.Arbitrary<Draft> = fc.constant({ op: "fdinfo" });
 
 /** A turn of an event loop: submit, wait for what must come, take it out. */
 const turn: fc.Arbitrary<Drafts> = fc.constant([SUBMIT, { op: "settle" }, { op: "reap" }]);
 
-const one = (of: fc.Arbitrary<Draft>): fc.Arbitrary<Drafts> => of.map((draft) => [draft]);
-
 /** One thing that a driver does. */
 export const driverGroup: fc.Arbitrary<Drafts> = mixToFirst<Drafts>(
   [34, one(request.map(queued))],
   [12, one(submit)], [3, one(settle)], [7, one(reap)], [13, turn],
-  [6, one(feed)], [3, one(signal)], [4, one(readOp)], [2, one(closeOp)], [4, one(fdinfo)],
+  [6, one(feed)], [3, one(signal)], [4, one(readOp)], [2, one(closeOp)], [4, one(fdinfo)], [1, interrupted],
   [7, chain], [4, burst], [4, waiters], [3, polled], [5, takenBack], [3, timed], [3, counted], [2, drained],
 );

@@ -120,7 +120,8 @@ const enter: fc.Arbitrary<Enter> = mix<Enter>(
     // (rule enter.negative-min-livelock).
     minComplete: mix<number>([3, fc.integer({ min: 0, max: 4 })], [1, counts.map((count) => count & 0x7fff_ffff)]),
     flags: extra.map((f) => f | GETEVENTS | IORING_ENTER_EXT_ARG), wait: bound,
-  })],
+    signals: mostly(false, 8, fc.constant(true)),
+  }).map(({ signals, ...call }) => (signals ? { ...call, signals } : call))],
   [1, record({
     op: fc.constant("enter" as const), toSubmit: pick([2, 0], [1, 1]), minComplete: pick([1, 0], [2, 1]),
     flags: fc.constant(GETEVENTS | IORING_ENTER_EXT_ARG), wait: fc.constant({ seconds: 0, nanoseconds: 0 }),

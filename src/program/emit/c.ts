@@ -22,6 +22,8 @@ export function emitFault(program: Program): string | undefined {
   if ((flags & IORING_SETUP_CQE_MIXED) !== 0) return "its completions take one slot or two (CQE_MIXED), and the C program reads slots of one size";
   const reads = program.ops.findIndex(({ op }) => op === "fdinfo");
   if (reads >= 0) return `operation ${reads} reads what procfs shows of the ring, which is not part of what the C program prints`;
+  const raises = program.ops.findIndex((of) => of.op === "raise" || ((of.op === "enter" || of.op === "submit") && of.signals === true));
+  if (raises >= 0) return `operation ${raises} is about a signal, and the C program sends and takes none`;
   const fault = memorySafe(program);
   return fault === undefined ? undefined : `it is not safe to run: ${fault}`;
 }
@@ -184,6 +186,7 @@ function operationLines(operation: Operation, world: World): string[] {
     case "enter":
       return enterLines(operation);
     case "fdinfo":
+    case "raise":
       return [];
   }
 }
