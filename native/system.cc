@@ -205,6 +205,13 @@ napi_value Disown(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+/** takeSignal(kernel): see thread-signal.h. */
+napi_value TakeIt(napi_env env, napi_callback_info info) {
+  Call call(env, info, "takeSignal");
+  if (call.FindSession() == nullptr) return nullptr;
+  return Int(env, TakeSignal());
+}
+
 /** raise(kernel): see thread-signal.h. */
 napi_value Raise(napi_env env, napi_callback_info info) {
   Call call(env, info, "raise");
@@ -239,6 +246,7 @@ void ExportSystem(Napi::Env env, Napi::Object exports, AddonState* state) {
   Export(env, exports, "disown", Disown, state);
   Export(env, exports, "owns", Owns, state);
   Export(env, exports, "raise", Raise, state);
+  Export(env, exports, "takeSignal", TakeIt, state);
 }
 
 }  // namespace ringspec

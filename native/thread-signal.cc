@@ -50,14 +50,17 @@ int RaiseSignal() {
   return syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), kSignal) == 0 ? 0 : -errno;
 }
 
-void TakeSignal() {
+int TakeSignal() {
   sigset_t blocked;
   // Where it is not blocked, this thread never raised it.
-  if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0 || sigismember(&blocked, kSignal) != 1) return;
+  if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0 || sigismember(&blocked, kSignal) != 1) return -EAGAIN;
   sigset_t set = OnlyIt();
   const struct timespec at_once = {0, 0};
-  while (sigtimedwait(&set, nullptr, &at_once) == kSignal) {
-  }
+  int taken;
+  do {
+    taken = sigtimedwait(&set, nullptr, &at_once);
+  } while (taken < 0 && errno == EINTR);
+  return taken < 0 ? -errno : taken;
 }
 
 }  // namespace ringspec

@@ -12,7 +12,7 @@ namespace ringspec {
 /** Makes the signal pending for the calling thread, once: 0, or -errno; -EBUSY where the process has a handler for it. */
 int RaiseSignal();
 
-/** Takes back what is pending for the calling thread. */
-void TakeSignal();
+/** sigtimedwait(2) with no time: kSignal where it was pending, which takes it, else -EAGAIN. */
+int TakeSignal();
 
 }  // namespace ringspec

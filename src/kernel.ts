@@ -81,6 +81,8 @@ export interface System {
    * mask lets it in, which takes it. 0, or -EBUSY where the process has a handler for it.
    */
   raise(): number;
+  /** sigtimedwait(2) with no time to wait: SIGNAL where it is pending, which takes it, or -EAGAIN. */
+  takeSignal(): number;
   /** Is this one of the descriptors that this kernel port opened or adopted and not closed? */
   owns(fd: Fd): boolean;
 }

@@ -1,7 +1,7 @@
 // The ordinary system calls on the modelled world. Each returns its result or -errno, as the call does.
 import type { Fd, System } from "../kernel.ts";
-import { EBADF, EINVAL, EISDIR, ENOENT, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
-import { Unmodelled } from "../kernel.ts";
+import { EAGAIN, EBADF, EINVAL, EISDIR, ENOENT, O_DIRECTORY, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { SIGNAL, Unmodelled } from "../kernel.ts";
 import type { Machine } from "./machine.ts";
 import { hasPollThread } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
@@ -91,6 +91,12 @@ export class ModelSystem implements System {
     const inode = this.world.addInode((id) => ({ kind: "pipe", id, buffers: [], readers: 0, writers: 0, pollUsage: false }));
     const read = this.add(inode.id, O_RDONLY | flags);
     return { read, write: this.add(inode.id, O_WRONLY | flags) };
+  }
+
+  takeSignal(): number {
+    const { signalled } = this.world;
+    this.world.signalled = false;
+    return this.done(signalled ? SIGNAL : -EAGAIN);
   }
 
   raise(): number {

@@ -12,9 +12,9 @@ import { direct } from "../model/system.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
 import { enabled, isPollStep, take } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
-import { WouldBlockForever, type IoUringParams } from "../kernel.ts";
+import { SIGNAL, WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { EAGAIN, EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
@@ -208,6 +208,11 @@ function perform(m: Machine, event: SystemEvent): void {
     case "raise":
       world.signalled = true;
       return result === 0 ? undefined : differ();
+    case "take-signal": {
+      const { signalled } = world;
+      world.signalled = false;
+      return result === (signalled ? SIGNAL : -EAGAIN) ? undefined : differ();
+    }
     case "eventfd": {
       const { count } = request;
       const inode = world.addInode((id) => ({ kind: "eventfd", id, count: BigInt(count), semaphore: false }));

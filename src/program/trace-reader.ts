@@ -56,7 +56,7 @@ function wanted(issue: z.core.$ZodIssue): string {
     case "invalid_union":
       return issue.discriminator === undefined
         ? U64_WANTED
-        : "the name of a system call that traces know (open, pipe, raise, eventfd, dup, close, write, read, pwrite, pread)";
+        : "the name of a system call that traces know (open, pipe, raise, take-signal, eventfd, dup, close, write, read, pwrite, pread)";
     case "unrecognized_keys":
       return `no field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
     default:

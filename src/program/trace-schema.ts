@@ -60,6 +60,7 @@ const systemCall: z.ZodType<SystemCall> = z.discriminatedUnion("call", [
   z.strictObject({ call: z.literal("open"), path: z.string().max(4096), flags: u32 }),
   z.strictObject({ call: z.literal("pipe") }),
   z.strictObject({ call: z.literal("raise") }),
+  z.strictObject({ call: z.literal("take-signal") }),
   z.strictObject({ call: z.literal("eventfd"), count: u32 }),
   z.strictObject({ call: z.literal("dup"), fd: i32 }),
   z.strictObject({ call: z.literal("close"), fd: i32 }),

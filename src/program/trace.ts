@@ -53,6 +53,7 @@ export type SystemCall =
   | { readonly call: "open"; readonly path: string; readonly flags: number }
   | { readonly call: "pipe" }
   | { readonly call: "raise" }
+  | { readonly call: "take-signal" }
   | { readonly call: "eventfd"; readonly count: number }
   | { readonly call: "dup"; readonly fd: number }
   | { readonly call: "close"; readonly fd: number }

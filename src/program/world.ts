@@ -96,6 +96,9 @@ export class ProgramWorld {
     return this.kernel.memory.faultAddress;
   }
 
+  /** Did the program send a signal? */
+  private raised = false;
+
   /** The number behind a name; -1 for "none" and for what was never opened. */
   fd(name: string | undefined, opened: readonly number[]): number {
     if (name === undefined || name === "none") return -1;
@@ -114,6 +117,7 @@ export class ProgramWorld {
   }
 
   raise(): void {
+    this.raised = true;
     this.system({ call: "raise" });
   }
 
@@ -126,8 +130,10 @@ export class ProgramWorld {
     return { result, ...(second === undefined ? {} : { second }) };
   }
 
-  /** Looks at the buffers, the files, and what the pipes and eventfds still hold. */
+  /** Looks at the buffers, the files, what the pipes and eventfds still hold, and whether a signal is pending. */
   lookAtEverything(): void {
+    // Nothing of it is left for the program that comes after this one.
+    if (this.raised) this.system({ call: "take-signal" });
     for (const { addr, bytes } of this.buffers) {
       const from = this.kernel.nowNs();
       this.record({ event: "look", from, to: from, addr, bytes: bytes.slice() });
@@ -160,6 +166,8 @@ function perform(kernel: Kernel, request: SystemCall): { result: number; second?
     }
     case "raise":
       return { result: system.raise() };
+    case "take-signal":
+      return { result: system.takeSignal() };
     case "eventfd":
       return { result: system.eventfd(request.count) };
     case "dup":

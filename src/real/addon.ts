@@ -36,6 +36,7 @@ export interface NativeAddon {
   close(kernel: number, fd: number): number;
   pipe(kernel: number, flags: number): readonly [read: number, write: number] | number;
   raise(kernel: number): number;
+  takeSignal(kernel: number): number;
   eventfd(kernel: number, count: number, flags: number): number;
   dup(kernel: number, fd: number, atLeast: number): number;
   read(kernel: number, fd: number, into: Uint8Array): number;

@@ -29,6 +29,9 @@ export class RealSystem implements System {
   dup(fd: Fd, atLeast = 0): number {
     return this.#addon.dup(this.#kernel, fd, atLeast);
   }
+  takeSignal(): number {
+    return this.#addon.takeSignal(this.#kernel);
+  }
   raise(): number {
     return this.#addon.raise(this.#kernel);
   }

@@ -32,6 +32,8 @@ const rows: Record<string, readonly Kind[]> = {
   open: ["kernel", "path", "u32", "u32"],
   close: ["kernel", "fd"],
   pipe: ["kernel", "u32"],
+  raise: ["kernel"],
+  takeSignal: ["kernel"],
   eventfd: ["kernel", "u32", "u32"],
   dup: ["kernel", "fd", "u32"],
   read: ["kernel", "fd", "bytes"],

@@ -125,8 +125,10 @@ const drained: fc.Arbitrary<Drafts> = record({ before: some(plain, 1, 2), after:
   ]);
 
 /** A signal, and a wait that lets it in. */
-const interrupted: fc.Arbitrary<Drafts> = record({ before: mix<Drafts>([2, fc.constant([])], [1, one(request.map(queued))]), wait: fc.integer({ min: 1, max: 3 }) })
-  .map(({ before, wait }) => [...before, { op: "raise" }, { op: "submit", wait, signals: true }]);
+const interrupted: fc.Arbitrary<Drafts> = record({
+  before: mix<Drafts>([2, fc.constant([])], [1, one(request.map(queued))]),
+  wait: mix<number>([1, fc.integer({ min: 1, max: 3 })], [2, fc.integer({ min: 4, max: 12 })]),
+}).map(({ before, wait }) => [...before, { op: "raise" }, { op: "submit", wait, signals: true }]);
 
 const fdinfo: fc.Arbitrary<Draft> = fc.constant({ op: "fdinfo" });
 
