@@ -35,7 +35,7 @@ export const flagsOf = ({ version }: KernelProfile, table: readonly NamedValue[]
   remembered(knownFlags, version, table, () => flagBits(version, table));
 
 /** Does this rule hold for a kernel of this version? */
-export function holds(version: Version, { since, until }: { readonly since: string; readonly until?: string }): boolean {
+export function holds(version: Version, { since, until }: { readonly since: string; readonly until?: string | undefined }): boolean {
   const [major = 0, minor = 0] = (until ?? "").split(".").map(Number);
   return has(version, since) && (until === undefined || version[0] < major || (version[0] === major && version[1] <= minor));
 }
