@@ -132,6 +132,8 @@ function checkRequest(m: Machine, r: Request, sqe: Sqe): number {
     return -EINVAL;
   }
   if ((sqe.flags & ~flagsOf(m.profile, SQE_FLAGS)) !== 0) return -EINVAL;
+  // [restriction.before-buffer-select]
+  if (obeys(m.profile, "restriction.before-buffer-select") && !mayBeSubmitted(m, sqe.opcode, sqe.flags)) return -EACCES;
   // [submit.buffer-select-unsupported]
   if ((sqe.flags & IOSQE_BUFFER_SELECT) !== 0 && !op.bufferSelect) return -EOPNOTSUPP;
   if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) !== 0) ring.drainDisabled = true;

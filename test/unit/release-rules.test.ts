@@ -239,6 +239,26 @@ describe.each(RELEASES)("Linux %s, with files", (release) => {
     });
   });
 
+  test("[buffers.table-max-1024] [buffers.empty-refused] [buffers.table-max] [buffers.empty-slot] 1025 slots, and one that is empty", () => {
+    withBench((bench) => {
+      const iovecs = bench.buffer(1025 * 16);
+      const register = (count: number): number => bench.ring().ring.register(abi.IORING_REGISTER_BUFFERS, iovecs.addr, count);
+      expect([register(1), register(1025)]).toEqual(release === "5.10" ? [-abi.EFAULT, -EINVAL] : [0, 0]);
+    });
+  });
+
+  test("[restriction.before-buffer-select] [submit.buffer-select-unsupported] what is forbidden, and takes no buffer of a group", () => {
+    withBench((bench) => {
+      const ring = bench.ring(8, { flags: abi.IORING_SETUP_R_DISABLED });
+      const allowed = bench.buffer(16);
+      new DataView(allowed.bytes.buffer, allowed.bytes.byteOffset).setUint16(0, abi.IORING_RESTRICTION_SQE_FLAGS_ALLOWED, true);
+      expect(ring.ring.register(abi.IORING_REGISTER_RESTRICTIONS, allowed.addr, 1)).toBe(0);
+      expect(ring.ring.register(abi.IORING_REGISTER_ENABLE_RINGS, null, 0)).toBe(0);
+      ring.submit(nop(1n, { flags: abi.IOSQE_BUFFER_SELECT }));
+      expect(pairs(ring.reap())).toEqual([[1n, early ? -abi.EACCES : -abi.EOPNOTSUPP]]);
+    });
+  });
+
   test("[setup.attach-wq-ebadf] [setup.attach-wq-fd] ATTACH_WQ to a descriptor that is not open", () => {
     withBench((bench) => expect(bench.setupErrno(4, { flags: abi.IORING_SETUP_ATTACH_WQ, wqFd: 999 })).toBe(release === "5.10" ? EBADF : abi.ENXIO));
   });
