@@ -15,6 +15,7 @@ import { contradictionFaults, emitContradictionsPage } from "./generate/contradi
 import { emitConstantsFile } from "./generate/constants.ts";
 import { emitAbiCheck, emitRegisterTable } from "./generate/header.ts";
 import { emitOpsFile } from "./generate/ops.ts";
+import { emitReleasesPage } from "./generate/releases.ts";
 import { emitRulesFile, emitRulesPage } from "./generate/rules.ts";
 
 /** Contents of every generated file by path from the root of the checkout. */
@@ -26,6 +27,7 @@ export function generate(spec: Spec, coverage: Coverage): Map<string, string> {
     ["src/spec/rules.gen.ts", emitRulesFile(spec)],
     ["src/spec/coverage.gen.ts", emitCoverageFile(spec, coverage)],
     ["docs/reference/rules.md", emitRulesPage(spec, coverage)],
+    ["docs/reference/releases.md", emitReleasesPage(spec, coverage)],
     ["docs/reference/contradictions.md", emitContradictionsPage(spec, coverage)],
     ["native/abi-check.gen.h", emitAbiCheck(spec)],
     ["native/register-table.gen.h", emitRegisterTable(spec)],

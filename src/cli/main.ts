@@ -110,8 +110,9 @@ function command(finish: (code: number) => void): Command {
     .option("-o, --output <file>", "write it there, in the place of stdout")
     .action((options: EmitOptions) => finish(emit(options)));
 
-  sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json"])
+  sub("spec [term]", "Looks up rules, opcodes, flags and errnos; without a term, the chapters.", ["spec link.short-read-severs", "spec IORING_SETUP_DEFER_TASKRUN", "spec EBADFD", "spec --stats --json", "spec --profile 6.1"])
     .option("--stats", "how many rules there are, how many the model cites and tests show on both kernels, and which not")
+    .addOption(profileOption("what Linux of this release knows, and the rules that it obeys"))
     .option("--json", "print one JSON object")
     .action((term: string | undefined, options: SpecOptions) => finish(spec(term, options)));
 

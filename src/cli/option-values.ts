@@ -49,6 +49,6 @@ export const strictnessOption = (
     .default("auto")
     .argParser(oneOf(STRICTNESSES, "--strictness spec"));
 
-export const profileOption = (): Option =>
-  new Option("--profile <release>", `the kernel to judge as: ${PROFILE_NAMES.join(", ")}; the one that the trace names where left out, else ${PROFILE_DEFAULT}`)
+export const profileOption = (help = `the kernel to judge as; the one that the trace names where left out, else ${PROFILE_DEFAULT}`): Option =>
+  new Option("--profile <release>", `${help}: one of ${PROFILE_NAMES.join(", ")}`)
     .argParser(oneOf(PROFILE_NAMES, `--profile ${PROFILE_DEFAULT}`));

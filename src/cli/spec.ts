@@ -1,14 +1,17 @@
 // `ringspec spec`: looks up the specification from the terminal, and says how much of it is covered.
 import process from "node:process";
-import { PROFILE_6_18 } from "../model/profile.ts";
+import { has, holds, PROFILE_6_18, PROFILES } from "../model/profile.ts";
 import { probeReal } from "../real/probe.ts";
 import { COVERAGE } from "../spec/coverage.gen.ts";
 import { compareSince, loadSpec, type Constant, type Spec } from "../spec/load.ts";
 import type { OpSourceRecord, RuleRecord } from "../spec/schema.ts";
 import { EXIT, UsageError } from "./exit-code.ts";
+import { PROFILE_DEFAULT, type ProfileName } from "./trace-file.ts";
 
 export interface SpecOptions {
   readonly stats?: boolean;
+  /** Of this release: what it knows, and the rules that it obeys. */
+  readonly profile?: ProfileName;
   readonly json?: boolean;
 }
 
@@ -29,22 +32,64 @@ export interface SpecStats {
 
 /** The exit code: 2 where a term finds nothing. */
 export function spec(term: string | undefined, options: SpecOptions): number {
-  const all = loadSpec();
+  const all = options.profile === undefined ? loadSpec() : asOf(loadSpec(), options.profile);
   if (options.stats === true) {
     if (term !== undefined) throw new UsageError(`spec: expected either a term or --stats, got "${term}" and --stats`);
-    const stats = statsOf(all, runningRelease());
+    const stats = statsOf(all, options.profile ?? runningRelease());
     print(options, stats, statsText(stats));
     return EXIT.agree;
   }
   if (term === undefined) {
-    print(options, chaptersOf(all), chaptersText(all));
+    if (options.profile === undefined) print(options, chaptersOf(all), chaptersText(all));
+    else print(options, releaseOf(all, options.profile), releaseText(all, options.profile));
     return EXIT.agree;
   }
   const found = lookUp(all, term);
   if (found.rules.length + found.opcodes.length + found.constants.length === 0)
-    throw new UsageError(`spec: nothing is called or says "${term}"; expected a rule id, a chapter, an opcode, a flag, an errno, or a word of a rule; the chapters: ringspec spec`);
+    throw new UsageError(`spec: nothing${options.profile === undefined ? "" : ` that Linux ${options.profile} has`} is called or says "${term}"; expected a rule id, a chapter, an opcode, a flag, an errno, or a word of a rule; the chapters: ringspec spec`);
   print(options, found, foundText(found));
   return EXIT.agree;
+}
+
+/** The specification as far as a release has it. */
+function asOf(whole: Spec, name: ProfileName): Spec {
+  const { version } = PROFILES[name];
+  const held = (rule: RuleRecord): boolean => holds(version, rule);
+  return {
+    ...whole,
+    rules: whole.rules.filter(held),
+    chapters: whole.chapters.map((chapter) => ({ ...chapter, rules: chapter.rules.filter(held) })).filter(({ rules }) => rules.length > 0),
+    ops: whole.ops.filter(({ since }) => has(version, since)),
+    groups: whole.groups.map((group) => ({ ...group, constants: group.constants.filter(({ since }) => has(version, since)) })),
+  };
+}
+
+const SHOWN = ["SETUP_FLAGS", "FEATURES", "ENTER_FLAGS", "SQE_FLAGS", "OPCODES", "REGISTER_OPCODES"] as const;
+const namesOf = ({ groups }: Spec, wanted: string): string[] => groups.find(({ name }) => name === wanted)?.constants.map(({ name }) => name) ?? [];
+
+interface ReleaseView {
+  readonly profile: ProfileName;
+  readonly verified: boolean;
+  readonly rules: number;
+  /** Rules that this release obeys and the verified one does not. */
+  readonly before: readonly { readonly id: string; readonly text: string }[];
+  readonly has: Readonly<Record<string, readonly string[]>>;
+}
+
+function releaseOf(all: Spec, profile: ProfileName): ReleaseView {
+  const before = all.rules.filter((rule) => !holds(PROFILES[PROFILE_DEFAULT].version, rule)).map(({ id, text }) => ({ id, text }));
+  return { profile, verified: profile === PROFILE_DEFAULT, rules: all.rules.length, before, has: Object.fromEntries(SHOWN.map((group) => [group, namesOf(all, group)])) };
+}
+
+function releaseText(all: Spec, name: ProfileName): string {
+  const { rules, before, has: known, verified } = releaseOf(all, name);
+  const lines = [
+    `Linux ${name}, ${verified ? "verified on a running kernel" : "not verified: written from sources"}; ${rules} rules hold for it.`,
+    ...Object.entries(known).map(([group, names]) => `  ${group.toLowerCase().replace("_", " ").padEnd(18)} ${names.map((one) => one.replace(/^IORING_(SETUP|FEAT|ENTER|OP|REGISTER)_|^IOSQE_/, "")).join(" ")}`),
+    ...(before.length === 0 ? [] : [`Obeyed by it, and not by ${PROFILE_DEFAULT}:`, ...before.map(({ id, text }) => `  ${id}\n    ${text}`)]),
+    `Look one up: ringspec spec overflow --profile ${name}`,
+  ];
+  return `${lines.join("\n")}\n`;
 }
 
 function print(options: SpecOptions, json: unknown, text: string): void {

@@ -5,6 +5,7 @@ import { EBUSY, EFAULT, EINVAL, ENOMEM, ENXIO, EOVERFLOW } from "../spec/constan
 import { IOVEC } from "../spec/codec.gen.ts";
 import type { Machine, RingState } from "./machine.ts";
 import { load64 } from "./memory.ts";
+import { obeys } from "./profile.ts";
 import type { Request } from "./request.ts";
 
 export interface RegisteredBuffer {
@@ -13,6 +14,7 @@ export interface RegisteredBuffer {
 }
 
 const BUFFERS_MAX = 1 << 14;
+const BUFFERS_MAX_ONCE = 1024;
 const BUFFER_BYTES_MAX = 1n << 30n;
 const RW_MAX = 0x7fff_f000;
 const PAGE = 4096n;
@@ -21,7 +23,8 @@ const PAGE = 4096n;
 export function registerBuffers(m: Machine, addr: bigint, nrArgs: number): number {
   if (addr === 0n) return -EFAULT;
   if (m.ring.buffers.length > 0) return -EBUSY;
-  if (nrArgs === 0 || nrArgs > BUFFERS_MAX) return -EINVAL;
+  // [buffers.table-max-1024]
+  if (nrArgs === 0 || nrArgs > (obeys(m.profile, "buffers.table-max-1024") ? BUFFERS_MAX_ONCE : BUFFERS_MAX)) return -EINVAL;
   const found: (RegisteredBuffer | undefined)[] = [];
   for (let i = 0; i < nrArgs; i++) {
     const buffer = pin(m, addr + BigInt(i * IOVEC.size), found);
@@ -38,6 +41,8 @@ function pin(m: Machine, at: bigint, before: readonly (RegisteredBuffer | undefi
   if (bytes === undefined) return -EFAULT;
   const addr = load64(bytes, IOVEC.iov_base);
   const length = load64(bytes, IOVEC.iov_len);
+  // [buffers.empty-refused]
+  if (obeys(m.profile, "buffers.empty-refused") && (addr === 0n || length === 0n || length > BUFFER_BYTES_MAX)) return -EFAULT;
   if (BigInt.asIntN(64, length) < 0n) return -EINVAL;
   // [buffers.empty-slot]
   if (addr === 0n) return length === 0n ? undefined : -EFAULT;

@@ -1,7 +1,7 @@
 // Cancelling: ASYNC_CANCEL, and SYNC_CANCEL through io_uring_register. Follows io_uring/cancel.c: first
 // the workers, then polls, then timers; a request that waits in a chain or behind a drain is not found.
 import {
-  EALREADY, EBADF, EFAULT, EINVAL, ENOENT, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
+  CANCEL_FLAGS, EALREADY, EBADF, EFAULT, EINVAL, ENOENT, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
   IORING_ASYNC_CANCEL_FD_FIXED, IORING_ASYNC_CANCEL_OP, IORING_ASYNC_CANCEL_USERDATA,
 } from "../spec/constants.gen.ts";
 import { hasPollThread } from "./sqpoll.ts";
@@ -13,14 +13,11 @@ import type { Footprint, Machine } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
 import type { Operation } from "./operation.ts";
 import { cancelPoll, hashed } from "./poll.ts";
+import { flagsOf, obeys } from "./profile.ts";
 import { type Cancelling, REQ, type Request } from "./request.ts";
 import { cancelTimeout } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
 import { asListed, startWork, working } from "./worker.ts";
-
-const KNOWN =
-  IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED |
-  IORING_ASYNC_CANCEL_USERDATA | IORING_ASYNC_CANCEL_OP;
 
 export const EVERYTHING: Footprint = { reads: [], writes: ["*"] };
 
@@ -104,6 +101,10 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
 
 /** io_try_cancel behind the workers: 0 or -ENOENT. */
 function cancelWaiting(m: Machine, wanted: Wanted): number {
+  // [cancel.timers-before-polls]
+  const timersFirst = obeys(m.profile, "cancel.timers-before-polls");
+  const timer = timersFirst ? cancelTimeout(m, (r) => matches(r, wanted)) : -ENOENT;
+  if (timer !== -ENOENT) return timer;
   const byTable = (wanted.flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP | IORING_ASYNC_CANCEL_ANY)) !== 0;
   const poll = hashed(m).find((r) => (byTable || r.userData === wanted.userData) && matches(r, wanted));
   if (poll !== undefined) {
@@ -111,7 +112,7 @@ function cancelWaiting(m: Machine, wanted: Wanted): number {
     return 0;
   }
   // [cancel.fd-skips-timeouts]
-  if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
+  if (timersFirst || (wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;
   return cancelTimeout(m, (r) => matches(r, wanted));
 }
 
@@ -149,12 +150,14 @@ export function tryCancel(m: Machine, userData: bigint): number {
 }
 
 export const asyncCancel: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     if ((r.flags & REQ.BUFFER_SELECT) !== 0) return -EINVAL;
+    // [cancel.user-data-only]
+    if (obeys(m.profile, "cancel.user-data-only") && ((r.flags & REQ.FIXED_FILE) !== 0 || sqe.len !== 0)) return -EINVAL;
     if (sqe.off !== 0n || sqe.spliceFdIn !== 0) return -EINVAL;
     const flags = sqe.opFlags;
     // [cancel.flags-checked]
-    if ((flags & ~KNOWN) !== 0) return -EINVAL;
+    if ((flags & ~flagsOf(m.profile, CANCEL_FLAGS)) !== 0) return -EINVAL;
     const any = (flags & IORING_ASYNC_CANCEL_ANY) !== 0;
     if (any && (flags & (IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_OP)) !== 0) return -EINVAL;
     return 0;
@@ -193,7 +196,7 @@ export function syncCancel(m: Machine, addr: bigint): number | undefined {
   m.ring.cancelSeq++;
   if (bytes === undefined) return -EFAULT;
   const flags = load32(bytes, SYNC_CANCEL_REG.flags);
-  if ((flags & ~KNOWN) !== 0) return -EINVAL;
+  if ((flags & ~flagsOf(m.profile, CANCEL_FLAGS)) !== 0) return -EINVAL;
   for (let at = SYNC_CANCEL_REG.opcode + 1; at < SYNC_CANCEL_REG.size; at++) if (bytes[at] !== 0) return -EINVAL;
   let file = 0;
   if ((flags & IORING_ASYNC_CANCEL_FD) !== 0) {

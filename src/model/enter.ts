@@ -1,8 +1,9 @@
 // io_uring_enter(2) and io_uring_register(2): what they return, and what runs before they do. Follows
 // io_uring/io_uring.c (SYSCALL io_uring_enter, io_cqring_wait).
 import {
-  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINTR, EINVAL, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS,
-  IORING_ENTER_NO_IOWAIT, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
+  CLOCK_MONOTONIC, EBADFD, EEXIST, EFAULT, EINTR, EINVAL, ENTER_FLAGS, ETIME, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG,
+  IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP,
+  IORING_FEAT_MIN_TIMEOUT,
 } from "../spec/constants.gen.ts";
 import { GETEVENTS_ARG } from "../spec/codec.gen.ts";
 import { SIGNAL, Unmodelled, WouldBlockForever, type EnterArg } from "../kernel.ts";
@@ -11,6 +12,7 @@ import { polls, reap } from "./iopoll.ts";
 import { WORD } from "./layout.ts";
 import type { Machine, WaitDeadline } from "./machine.ts";
 import { load32, load64 } from "./memory.ts";
+import { flagsOf, obeys } from "./profile.ts";
 import { registerOn } from "./register.ts";
 import { fileOfIndex } from "./registered-ring.ts";
 import { hasPollThread, wakePollThread } from "./sqpoll.ts";
@@ -18,10 +20,6 @@ import { submitSqes } from "./submit.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork, wakesWaiter } from "./task-work.ts";
 import { readTimespec } from "./timeout.ts";
 import { registeredWait } from "./wait-region.ts";
-
-const KNOWN =
-  IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |
-  IORING_ENTER_REGISTERED_RING | IORING_ENTER_ABS_TIMER | IORING_ENTER_EXT_ARG_REG | IORING_ENTER_NO_IOWAIT;
 
 export interface EnterCall {
   readonly toSubmit: number;
@@ -59,7 +57,7 @@ export function leaveCall(m: Machine): void {
 function enterRing(m: Machine, call: EnterCall): number {
   const { toSubmit, flags } = call;
   // [enter.unknown-flag]
-  if ((flags & ~KNOWN) !== 0) return -EINVAL;
+  if ((flags & ~flagsOf(m.profile, ENTER_FLAGS)) !== 0) return -EINVAL;
   // [enter.registered-index] the number is an index then
   if ((flags & IORING_ENTER_REGISTERED_RING) !== 0) {
     const file = fileOfIndex(m.world, call.index ?? m.ringFd >>> 0);
@@ -125,8 +123,11 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   if (size !== GETEVENTS_ARG.size) return -EINVAL;
   const bytes = m.memory.read(addr, GETEVENTS_ARG.size);
   if (bytes === undefined) return -EFAULT;
+  // [enter.pad-zero] no time to wait yet
+  const minWaitUsec = load32(bytes, GETEVENTS_ARG.min_wait_usec);
+  if (minWaitUsec !== 0 && obeys(m.profile, "enter.pad-zero")) return -EINVAL;
   const common = {
-    minWaitNs: BigInt(load32(bytes, GETEVENTS_ARG.min_wait_usec)) * 1000n,
+    minWaitNs: (m.profile.features & IORING_FEAT_MIN_TIMEOUT) === 0 ? 0n : BigInt(minWaitUsec) * 1000n,
     sigmask: load64(bytes, GETEVENTS_ARG.sigmask), sigmaskBytes: load32(bytes, GETEVENTS_ARG.sigmask_sz),
   };
   const ts = load64(bytes, GETEVENTS_ARG.ts);
@@ -154,8 +155,9 @@ function getEvents(m: Machine, call: EnterCall): number {
   const arg = readWaitArg(m, call);
   if (typeof arg === "number") return arg;
   const ring = m.ring;
-  // [enter.min-complete-clamped] it is compared as a signed number
-  const wanted = Math.min(call.minComplete | 0, ring.cqEntries);
+  // [enter.min-complete-clamped] it is compared as a signed number [enter.min-complete-unsigned] or once was not
+  const least = obeys(m.profile, "enter.min-complete-unsigned") ? call.minComplete >>> 0 : call.minComplete | 0;
+  const wanted = Math.min(least, ring.cqEntries);
   // [taskrun.before-wait]
   if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
   if (!hasPollThread(m)) runTaskWork(m);

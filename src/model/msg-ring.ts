@@ -1,15 +1,14 @@
 // MSG_RING: a completion for another ring, or for the own one. Follows io_uring/msg_ring.c.
 import {
-  EAGAIN, EBADF, EBADFD, EINVAL, IORING_MSG_DATA, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_MSG_SEND_FD,
+  EAGAIN, EBADF, EBADFD, EINVAL, IORING_MSG_DATA, IORING_MSG_RING_FLAGS_PASS, IORING_MSG_SEND_FD, MSG_RING_FLAGS,
 } from "../spec/constants.gen.ts";
 import { postAside, setFail } from "./completion.ts";
 import { polls } from "./iopoll.ts";
 import type { Machine } from "./machine.ts";
 import type { Operation } from "./operation.ts";
+import { flagsOf } from "./profile.ts";
 import { Request } from "./request.ts";
 import { addTaskWork, defersTaskWork } from "./task-work.ts";
-
-const KNOWN = IORING_MSG_RING_CQE_SKIP | IORING_MSG_RING_FLAGS_PASS;
 
 /** The ring behind an open file, in this world. */
 function ringOf(m: Machine, file: number): Machine | undefined {
@@ -18,11 +17,11 @@ function ringOf(m: Machine, file: number): Machine | undefined {
 }
 
 export const msgRing: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     // [msg-ring.fields-zero]
     if (sqe.bufIndex !== 0 || sqe.personality !== 0) return -EINVAL;
     // [msg-ring.flags-checked]
-    if ((sqe.opFlags & ~KNOWN) !== 0) return -EINVAL;
+    if ((sqe.opFlags & ~flagsOf(m.profile, MSG_RING_FLAGS)) !== 0) return -EINVAL;
     r.prepared = { ...r.prepared, message: { command: Number(sqe.addr & 0xffff_ffffn), source: Number(sqe.addr3 & 0xffff_ffffn), target: sqe.spliceFdIn } };
     return 0;
   },

@@ -2,33 +2,38 @@
 // to flush. Follows io_uring/nop.c and io_uring/sync.c.
 import {
   EBADF, EFAULT, EINVAL, IORING_CQE_F_32, IORING_FSYNC_DATASYNC, IORING_NOP_CQE32, IORING_NOP_FILE, IORING_NOP_FIXED_BUFFER,
-  IORING_NOP_FIXED_FILE, IORING_NOP_INJECT_RESULT, IORING_NOP_TW,
+  IORING_NOP_FIXED_FILE, IORING_NOP_INJECT_RESULT, IORING_NOP_TW, NOP_FLAGS,
   IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED,
 } from "../spec/constants.gen.ts";
 import { takeBuffer } from "./buffers.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
+import { polls } from "./iopoll.ts";
 import type { Operation } from "./operation.ts";
+import { flagsOf, obeys } from "./profile.ts";
 import { REQ } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
-
-const KNOWN =
-  IORING_NOP_INJECT_RESULT | IORING_NOP_FILE | IORING_NOP_FIXED_FILE | IORING_NOP_FIXED_BUFFER | IORING_NOP_TW | IORING_NOP_CQE32;
 
 export const nop: Operation = {
   prepare(m, r, sqe) {
     // [nop.flags-checked] [nop.ignores-fields] the only fields it looks at are nop_flags, len, fd and buf_index
-    if ((sqe.opFlags & ~KNOWN) !== 0) return -EINVAL;
-    if ((sqe.opFlags & IORING_NOP_CQE32) !== 0) {
+    const known = flagsOf(m.profile, NOP_FLAGS);
+    // [nop.flags-ignored] what a kernel does not look at does nothing
+    if (obeys(m.profile, "nop.flags-ignored")) r.prepared = { ...r.prepared, opFlags: sqe.opFlags & known };
+    else if ((sqe.opFlags & ~known) !== 0) return -EINVAL;
+    const { opFlags } = r.prepared;
+    if ((opFlags & IORING_NOP_CQE32) !== 0) {
       // [nop.cqe32-needs-room]
       if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
     }
     // [iopoll.nop] [nop.zero] [nop.inject-result]
-    r.res = (sqe.opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
+    r.res = (opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
     return 0;
   },
   issue(m, r) {
     const { opFlags, fd, off, addr } = r.prepared;
+    // [iopoll.nop-refused]
+    if (polls(m) && obeys(m.profile, "iopoll.nop-refused")) return -EINVAL;
     // [nop.file]
     if ((opFlags & IORING_NOP_FILE) !== 0) {
       // [nop.fixed-file-either] either flag means a registered file, of which this part of the model has none
@@ -54,12 +59,12 @@ export const nop: Operation = {
 };
 
 export const fsync: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     if (sqe.addr !== 0n || sqe.bufIndex !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
     // [fsync.flags-checked]
     if ((sqe.opFlags & ~IORING_FSYNC_DATASYNC) !== 0) return -EINVAL;
     // [fsync.offset-negative]
-    if (BigInt.asIntN(64, sqe.off) < 0n) return -EINVAL;
+    if (BigInt.asIntN(64, sqe.off) < 0n && obeys(m.profile, "fsync.offset-negative")) return -EINVAL;
     // [fsync.always-worker]
     r.flags |= REQ.FORCE_ASYNC;
     return 0;
@@ -68,6 +73,8 @@ export const fsync: Operation = {
     const kind = m.world.inode(m.world.file(r.file).inode).kind;
     // [fsync.unsupported-file] [fsync.failure-keeps-chain] the result is not marked as a failure
     r.res = kind === "file" || kind === "directory" ? 0 : -EINVAL;
+    // [fsync.failure-severs]
+    if (r.res < 0 && obeys(m.profile, "fsync.failure-severs")) setFail(r);
     return "complete";
   },
 };

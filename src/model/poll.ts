@@ -5,12 +5,13 @@ import {
   EAGAIN, EALREADY, ECANCELED, EINVAL, ENOENT,
   EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLNVAL, EPOLLONESHOT, EPOLLOUT, EPOLLPRI, EPOLLRDHUP,
   EPOLLRDNORM, EPOLLWRNORM, IORING_CQE_F_MORE, IORING_OP_POLL_ADD, IORING_POLL_ADD_MULTI,
-  IORING_POLL_UPDATE_EVENTS, IORING_POLL_UPDATE_USER_DATA,
+  IORING_POLL_UPDATE_EVENTS, IORING_POLL_UPDATE_USER_DATA, POLL_FLAGS,
 } from "../spec/constants.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 import { completeDeferred, failDeferred, postMore, setFail } from "./completion.ts";
 import type { Issued, Operation } from "./operation.ts";
 import type { Machine } from "./machine.ts";
+import { flagsOf } from "./profile.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork, submitFromTaskWork } from "./task-work.ts";
 
@@ -164,10 +165,10 @@ function parseEvents(events: number, flags: number): number {
 }
 
 export const pollAdd: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     if (sqe.bufIndex !== 0 || sqe.off !== 0n || sqe.addr !== 0n) return -EINVAL;
     // [poll.level-refused]
-    if ((sqe.len & ~IORING_POLL_ADD_MULTI) !== 0) return -EINVAL;
+    if ((sqe.len & ~(IORING_POLL_ADD_MULTI & flagsOf(m.profile, POLL_FLAGS))) !== 0) return -EINVAL;
     // [poll.multishot-not-skipped]
     if ((sqe.len & IORING_POLL_ADD_MULTI) !== 0 && (r.flags & REQ.CQE_SKIP) !== 0) return -EINVAL;
     r.prepared = { ...r.prepared, opFlags: parseEvents(sqe.opFlags, sqe.len) };
@@ -187,10 +188,10 @@ function addPoll(m: Machine, r: Request, events: number, onWorker: boolean): Iss
 }
 
 export const pollRemove: Operation = {
-  prepare(_m, r, sqe) {
+  prepare(m, r, sqe) {
     if (sqe.bufIndex !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
     const known = IORING_POLL_UPDATE_EVENTS | IORING_POLL_UPDATE_USER_DATA | IORING_POLL_ADD_MULTI;
-    if ((sqe.len & ~known) !== 0 || sqe.len === IORING_POLL_ADD_MULTI) return -EINVAL;
+    if ((sqe.len & ~(known & flagsOf(m.profile, POLL_FLAGS))) !== 0 || sqe.len === IORING_POLL_ADD_MULTI) return -EINVAL;
     if ((sqe.len & IORING_POLL_UPDATE_USER_DATA) === 0 && sqe.off !== 0n) return -EINVAL;
     const updatesEvents = (sqe.len & IORING_POLL_UPDATE_EVENTS) !== 0;
     if (!updatesEvents && sqe.opFlags !== 0) return -EINVAL;

@@ -5,7 +5,7 @@ import {
   IORING_REGISTER_PROBE, IORING_REGISTER_QUERY,
   IORING_REGISTER_RESTRICTIONS,
   IORING_REGISTER_RESIZE_RINGS, IORING_REGISTER_RING_FDS, IORING_REGISTER_SYNC_CANCEL, IORING_REGISTER_USE_REGISTERED_RING, IORING_UNREGISTER_BUFFERS, IORING_UNREGISTER_EVENTFD, IORING_UNREGISTER_PERSONALITY,
-  IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED,
+  IORING_UNREGISTER_RING_FDS, IO_URING_OP_SUPPORTED, REGISTER_MODIFIERS,
 } from "../spec/constants.gen.ts";
 import { CLOCK_REGISTER, PROBE, PROBE_OP } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
@@ -14,7 +14,7 @@ import { EVERYTHING, syncCancel } from "./cancel.ts";
 import { registerEventfd, unregisterEventfd } from "./eventfd.ts";
 import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
-import { knowsRegister } from "./profile.ts";
+import { flagsOf, knowsRegister, obeys } from "./profile.ts";
 import { query } from "./query.ts";
 import { fileOfIndex, NO_RING, registerRingFds, unregisterRingFds } from "./registered-ring.ts";
 import { resizeRings } from "./resize.ts";
@@ -37,6 +37,7 @@ export function registerOn(m: Machine, opcode: number, addr: bigint, nrArgs: num
   // [register.unknown-opcode]
   if (!knowsRegister(m.profile, plain)) return -EINVAL;
   if (plain !== opcode) {
+    if ((flagsOf(m.profile, REGISTER_MODIFIERS) & IORING_REGISTER_USE_REGISTERED_RING) === 0) return -EINVAL;
     // [register.by-index]
     const number = index ?? m.ringFd >>> 0;
     // [register.query-blind]
@@ -120,7 +121,8 @@ function probe(m: Machine, { addr, nrArgs }: Arg): number {
   if (addr === 0n || nrArgs > PROBE_MAX) return -EINVAL;
   const last = Math.max(...m.profile.opcodes);
   const shown = Math.min(nrArgs, last + 1);
-  const size = PROBE.size + shown * PROBE_OP.size;
+  // [register.probe-whole]
+  const size = PROBE.size + (obeys(m.profile, "register.probe-whole") ? nrArgs : shown) * PROBE_OP.size;
   const bytes = m.memory.read(addr, size);
   if (bytes === undefined) return -EFAULT;
   if (bytes.some((byte) => byte !== 0)) return -EINVAL;

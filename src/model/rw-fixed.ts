@@ -3,10 +3,11 @@
 import { EFAULT, EINVAL, IORING_OP_READV_FIXED, IORING_OP_WRITEV_FIXED } from "../spec/constants.gen.ts";
 import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
-import { importBuffer } from "./buffers.ts";
+import { importBuffer, takeBuffer } from "./buffers.ts";
 import type { Machine } from "./machine.ts";
 import { load64 } from "./memory.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
+import { obeys } from "./profile.ts";
 import type { Request } from "./request.ts";
 import { checkPriority, read, write } from "./rw.ts";
 
@@ -19,6 +20,11 @@ const PART_BYTES_MAX = 1n << 40n;
 const isVectored = (opcode: number): boolean => opcode === IORING_OP_READV_FIXED || opcode === IORING_OP_WRITEV_FIXED;
 
 function prepare(m: Machine, r: Request, sqe: Sqe): number {
+  // [buffers.found-early]
+  if (!isVectored(sqe.opcode) && obeys(m.profile, "buffers.found-early")) {
+    if (sqe.bufIndex >= m.ring.buffers.length) return -EFAULT;
+    takeBuffer(m, r);
+  }
   const priority = checkPriority(sqe.ioprio);
   if (priority !== 0) return priority;
   // [buffers.fixed-transfer] the buffer itself is not looked at before the request is issued

@@ -1,7 +1,7 @@
 // io_uring_setup(2): which parameters are refused, and how large and where everything is. Follows
 // io_uring/io_uring.c (io_uring_sanitise_params, io_uring_fill_params, rings_size).
 import {
-  EFAULT, EINVAL, ENXIO, EOVERFLOW, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
+  EBADF, EFAULT, EINVAL, ENXIO, EOVERFLOW, IORING_SETUP_ATTACH_WQ, IORING_SETUP_CLAMP, IORING_SETUP_COOP_TASKRUN, IORING_SETUP_CQE32,
   IORING_SETUP_CQE_MIXED, IORING_SETUP_CQSIZE, IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_HYBRID_IOPOLL,
   IORING_SETUP_IOPOLL, IORING_SETUP_NO_MMAP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_R_DISABLED, IORING_SETUP_REGISTERED_FD_ONLY,
   IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_SQPOLL, IORING_SETUP_SQE128, IORING_SETUP_SQ_AFF, IORING_SETUP_SUBMIT_ALL,
@@ -12,6 +12,7 @@ import { Unmodelled, type IoUringParams, type KernelProfile, type SetupParams } 
 import { CQES, WORD } from "./layout.ts";
 import { RingState } from "./machine.ts";
 import { segment, store32 } from "./memory.ts";
+import { obeys } from "./profile.ts";
 import { newPollThread } from "./sqpoll.ts";
 
 const ENTRIES_MAX = 32768;
@@ -74,7 +75,8 @@ export function checkSetup(
   if ((flags & IORING_SETUP_ATTACH_WQ) !== 0) {
     // [setup.attach-wq-fd] [setup.attach-wq-ring]
     const what = isRing(params.wqFd ?? 0);
-    if (what === "closed") return -ENXIO;
+    // [setup.attach-wq-ebadf]
+    if (what === "closed") return obeys(profile, "setup.attach-wq-ebadf") ? -EBADF : -ENXIO;
     if (what === "other") return -EINVAL;
     // [setup.attach-sqpoll]
     if ((flags & IORING_SETUP_SQPOLL) !== 0) {

@@ -1,26 +1,24 @@
 // Submission: SQEs become requests. Follows io_uring/io_uring.c (io_submit_sqes, io_get_sqe,
 // io_init_req, io_submit_fail_init, io_submit_state_end).
 import {
-  EACCES, ECANCELED, EINVAL, EOPNOTSUPP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_ASYNC, IOSQE_BUFFER_SELECT,
-  IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
+  EACCES, EBADF, EBUSY, ECANCELED, EINVAL, EOPNOTSUPP, IORING_OP_NOP, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SUBMIT_ALL, IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS, IOSQE_IO_DRAIN, SQE_FLAGS,
 } from "../spec/constants.gen.ts";
 import { decodeSqe, type Sqe } from "../spec/codec.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 import { polls } from "./iopoll.ts";
-import { failDeferred, flushCompletions, setFail } from "./completion.ts";
+import { failDeferred, flushCompletions, flushOverflow, hasBacklog, setFail } from "./completion.ts";
 import { deferRequest, startDrain } from "./drain.ts";
-import { queueSqe } from "./issue.ts";
+import { assignFile, queueSqe } from "./issue.ts";
 import { WORD } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { load32, store32, writable } from "./memory.ts";
 import { operation } from "./operation.ts";
+import { flagsOf, obeys } from "./profile.ts";
 import { REQ, type Request } from "./request.ts";
 import { mayBeSubmitted } from "./restriction.ts";
 import { queueWork } from "./worker.ts";
 
-const VALID_FLAGS =
-  IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC | IOSQE_BUFFER_SELECT |
-  IOSQE_CQE_SKIP_SUCCESS;
 // [hardlink.implies-link]
 const LINKS = REQ.LINK | REQ.HARDLINK;
 
@@ -32,8 +30,13 @@ export function publishedEntries(m: Machine): number {
   return Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
 }
 
-/** io_submit_sqes: how many entries were consumed. [enter.returns-consumed] */
+/** io_submit_sqes: how many entries were consumed, or -errno. [enter.returns-consumed] */
 export function submitSqes(m: Machine, toSubmit: number): number {
+  // [overflow.submit-busy]
+  if (hasBacklog(m) && obeys(m.profile, "overflow.submit-busy")) {
+    flushOverflow(m);
+    if (hasBacklog(m)) return -EBUSY;
+  }
   // [overflow.submit-allowed]
   const entries = Math.min(toSubmit >>> 0, publishedEntries(m));
   if (entries === 0) return 0;
@@ -65,7 +68,12 @@ export function submitNext(m: Machine): boolean {
 
 /** What is left of a chain that was not terminated. [link.unterminated-worker] */
 export function endBatch(m: Machine): void {
-  if (m.ring.linkHead !== 0) queueFallback(m, m.request(m.ring.linkHead));
+  if (m.ring.linkHead !== 0) {
+    const head = m.request(m.ring.linkHead);
+    // [link.unterminated-inline]
+    if (obeys(m.profile, "link.unterminated-inline")) queueChain(m, head);
+    else queueFallback(m, head);
+  }
   m.ring.linkHead = 0;
 }
 
@@ -97,8 +105,20 @@ function getSqe(m: Machine): Sqe | undefined {
   return decodeSqe(new DataView(buffer, byteOffset, length), index * ring.sqeSize);
 }
 
-/** io_init_req: 0, or -errno, which fails the request at submission. */
-function initRequest(m: Machine, r: Request, sqe: Sqe): number {
+/** Did it fail before its operation was asked, or by its operation? */
+interface Refusal {
+  readonly error: number;
+  readonly by: "init" | "prepare";
+}
+
+/** io_init_req and what prepares the operation: 0, or -errno, which fails the request at submission. */
+function initRequest(m: Machine, r: Request, sqe: Sqe): Refusal {
+  const error = checkRequest(m, r, sqe);
+  if (error !== 0) return { error, by: "init" };
+  return { error: operation(sqe.opcode, OPS[sqe.opcode]?.name ?? "?").prepare(m, r, sqe), by: "prepare" };
+}
+
+function checkRequest(m: Machine, r: Request, sqe: Sqe): number {
   const ring = m.ring;
   r.opcode = sqe.opcode;
   r.flags = sqe.flags;
@@ -111,7 +131,9 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
     r.opcode = 0;
     return -EINVAL;
   }
-  if ((sqe.flags & ~VALID_FLAGS) !== 0) return -EINVAL;
+  if ((sqe.flags & ~flagsOf(m.profile, SQE_FLAGS)) !== 0) return -EINVAL;
+  // [restriction.before-buffer-select]
+  if (obeys(m.profile, "restriction.before-buffer-select") && !mayBeSubmitted(m, sqe.opcode, sqe.flags)) return -EACCES;
   // [submit.buffer-select-unsupported]
   if ((sqe.flags & IOSQE_BUFFER_SELECT) !== 0 && !op.bufferSelect) return -EOPNOTSUPP;
   if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) !== 0) ring.drainDisabled = true;
@@ -129,20 +151,24 @@ function initRequest(m: Machine, r: Request, sqe: Sqe): number {
     r.flags |= REQ.IO_DRAIN | REQ.FORCE_ASYNC;
   }
   // [submit.ioprio] [submit.personality] [register.personality-used]
-  if (!op.ioprio && sqe.ioprio !== 0) return -EINVAL;
+  if (!op.ioprio && sqe.ioprio !== 0 && !unlookedAt(m, sqe)) return -EINVAL;
   // [iopoll.opcodes]
   if (!op.iopoll && polls(m)) return -EINVAL;
   if (sqe.personality !== 0 && !ring.personalities.includes(sqe.personality)) return -EINVAL;
-  return operation(sqe.opcode, op.name).prepare(m, r, sqe);
+  // [issue.file-early]
+  return obeys(m.profile, "issue.file-early") && !assignFile(m, r) ? -EBADF : 0;
 }
+
+/** [nop.ioprio-ignored] */
+const unlookedAt = (m: Machine, sqe: Sqe): boolean => sqe.opcode === IORING_OP_NOP && obeys(m.profile, "nop.ioprio-ignored");
 
 /** io_submit_sqe: true where the request failed and nothing follows it in its chain. */
 function submitSqe(m: Machine, sqe: Sqe): boolean {
   const ring = m.ring;
   // [sq.no-in-flight-limit]
   const r = m.newRequest();
-  const error = initRequest(m, r, sqe);
-  if (error !== 0) return failInit(m, r, error);
+  const refused = initRequest(m, r, sqe);
+  if (refused.error !== 0) return obeys(m.profile, "link.prep-error-alone") ? failAlone(m, r, refused) : failInit(m, r, refused.error);
   if (ring.linkHead !== 0) {
     m.request(ring.linkLast).link = r.id;
     ring.linkLast = r.id;
@@ -150,9 +176,7 @@ function submitSqe(m: Machine, sqe: Sqe): boolean {
     if ((r.flags & LINKS) !== 0) return false;
     const head = m.request(ring.linkHead);
     ring.linkHead = 0;
-    head.state = "running";
-    if ((head.flags & (REQ.FORCE_ASYNC | REQ.FAIL)) !== 0) queueFallback(m, head);
-    else queueSqe(m, head);
+    queueChain(m, head);
   } else if ((r.flags & LINKS) !== 0) {
     // [link.collects] nothing of a chain runs before its last member was read
     ring.linkHead = r.id;
@@ -165,6 +189,36 @@ function submitSqe(m: Machine, sqe: Sqe): boolean {
     queueSqe(m, r);
   }
   return false;
+}
+
+function queueChain(m: Machine, head: Request): void {
+  head.state = "running";
+  if ((head.flags & (REQ.FORCE_ASYNC | REQ.FAIL)) !== 0) queueFallback(m, head);
+  else queueSqe(m, head);
+}
+
+/**
+ * What came before io_submit_fail_init: the request completes by itself, and is in no chain. True where the batch ends
+ * with it. [link.prep-error-alone] [link.head-prep-error] [submit.prep-error-goes-on]
+ */
+function failAlone(m: Machine, r: Request, { error, by }: Refusal): boolean {
+  const ring = m.ring;
+  const head = ring.linkHead === 0 ? undefined : m.request(ring.linkHead);
+  if (by === "prepare" && head === undefined && (r.flags & LINKS) !== 0) {
+    setFail(r);
+    r.res = -ECANCELED;
+    r.state = "linked";
+    ring.linkHead = r.id;
+    ring.linkLast = r.id;
+    return false;
+  }
+  if (by === "prepare" && head !== undefined) {
+    setFail(head);
+    head.res = -ECANCELED;
+  }
+  r.state = "running";
+  failDeferred(m, r, error);
+  return by === "init" || head !== undefined;
 }
 
 /** io_submit_fail_init: a chain is read to its end before it fails. [link.prep-error-cancels-all] [link.prep-error-in-chain-goes-on] */

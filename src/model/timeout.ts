@@ -4,7 +4,7 @@
 import {
   EALREADY, ECANCELED, EFAULT, EINVAL, ENOENT, ETIME, IORING_CQE_F_MORE, IORING_LINK_TIMEOUT_UPDATE, IORING_TIMEOUT_ABS,
   IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_REALTIME,
-  IORING_TIMEOUT_UPDATE,
+  IORING_TIMEOUT_UPDATE, TIMEOUT_FLAGS,
 } from "../spec/constants.gen.ts";
 import { KERNEL_TIMESPEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
@@ -13,6 +13,7 @@ import { updateLinkTimeout } from "./link-timeout.ts";
 import { load64 } from "./memory.ts";
 import type { Machine } from "./machine.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
+import { flagsOf, obeys } from "./profile.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
 
@@ -25,7 +26,8 @@ export function readTimespec(m: Machine, addr: bigint): bigint | number {
   if (bytes === undefined) return -EFAULT;
   const seconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_sec));
   const nanoseconds = BigInt.asIntN(64, load64(bytes, KERNEL_TIMESPEC.tv_nsec));
-  if (seconds < 0n || nanoseconds < 0n) return -EINVAL;
+  // [timeout.timespec-negative-fires] a time before now, which has passed
+  if ((seconds < 0n || nanoseconds < 0n) && !obeys(m.profile, "timeout.timespec-negative-fires")) return -EINVAL;
   // [timeout.nanoseconds-carry]
   return seconds * 1_000_000_000n + nanoseconds;
 }
@@ -170,7 +172,7 @@ export function prepareTimer(m: Machine, r: Request, sqe: Sqe): number {
   const flags = sqe.opFlags;
   const known = IORING_TIMEOUT_ABS | CLOCKS | IORING_TIMEOUT_ETIME_SUCCESS | IORING_TIMEOUT_MULTISHOT;
   // [timeout.flags-checked]
-  if ((flags & ~known) !== 0) return -EINVAL;
+  if ((flags & ~(known & flagsOf(m.profile, TIMEOUT_FLAGS))) !== 0) return -EINVAL;
   if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
   if ((~flags & (IORING_TIMEOUT_MULTISHOT | IORING_TIMEOUT_ABS)) === 0) return -EINVAL;
   const off = Number(BigInt.asUintN(32, sqe.off));
@@ -195,9 +197,10 @@ export const timeoutRemove: Operation = {
     if ((r.flags & (REQ.FIXED_FILE | REQ.BUFFER_SELECT)) !== 0) return -EINVAL;
     if (sqe.bufIndex !== 0 || sqe.len !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
     const flags = sqe.opFlags;
-    if ((flags & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE)) === 0) return flags === 0 ? 0 : -EINVAL;
+    const known = flagsOf(m.profile, TIMEOUT_FLAGS);
+    if ((flags & known & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE)) === 0) return flags === 0 ? 0 : -EINVAL;
     if ((flags & CLOCKS) === CLOCKS) return -EINVAL;
-    if ((flags & ~(IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE | IORING_TIMEOUT_ABS)) !== 0) return -EINVAL;
+    if ((flags & ~(known & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE | IORING_TIMEOUT_ABS))) !== 0) return -EINVAL;
     const ns = readTimespec(m, sqe.off);
     if (typeof ns === "number") return ns;
     r.prepared = { ...r.prepared, ns };

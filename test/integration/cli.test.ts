@@ -233,3 +233,23 @@ describe.skipIf(process.platform !== "linux")("nothing is left behind", () => {
     expect(children()).toEqual([]);
   });
 });
+
+describe("ringspec spec --profile", () => {
+  test("what a release has, and what it obeys that the verified one does not", () => {
+    const told = lastJson(ringspec(["spec", "--profile", "6.1", "--json"]).stdout);
+    expect(told).toMatchObject({ profile: "6.1", verified: false });
+    expect(JSON.stringify(told)).toContain('"IORING_SETUP_DEFER_TASKRUN"');
+    expect(JSON.stringify(told)).not.toContain('"IORING_SETUP_NO_MMAP"');
+    expect(JSON.stringify(told)).toContain('"enter.pad-zero"');
+    expect(ringspec(["spec", "--profile", "5.10"]).stdout).toContain("not verified: written from sources");
+    expect(ringspec(["spec", "--profile", "6.18"]).stdout).toContain("verified on a running kernel");
+  });
+
+  test("a look-up within a release finds nothing newer, and an unknown release is refused", () => {
+    expect(ringspec(["spec", "nop.flags-checked", "--profile", "6.12"]).status).toBe(0);
+    const newer = ringspec(["spec", "nop.flags-checked", "--profile", "6.6"]);
+    expect([newer.status, newer.stderr]).toEqual([2, expect.stringContaining("nothing that Linux 6.6 has is called")]);
+    const unknown = ringspec(["spec", "--profile", "6.7"]);
+    expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('Expected one of 5.10, 5.15, 6.1, 6.6, 6.12, 6.18, got "6.7"; for example: --profile 6.18')]);
+  });
+});

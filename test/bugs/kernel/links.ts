@@ -41,7 +41,8 @@ export const LINKS = onModel([
     id: "chain-crosses-submissions", title: "a chain that is not terminated goes on in the next submission",
     origin: ["#7", "helio#3"], rules: ["link.not-across-submissions", "link.unterminated-worker"],
     patches: [
-      { file: "submit", from: "if (m.ring.linkHead !== 0) queueFallback(m, m.request(m.ring.linkHead)); m.ring.linkHead = 0;", to: "" },
+      { file: "submit", from: "if (obeys(m.profile, \"link.unterminated-inline\")) queueChain(m, head); else queueFallback(m, head);", to: "" },
+      { file: "submit", from: "m.ring.linkHead = 0; } // [sq.head-once]", to: "} // [sq.head-once]" },
       { file: "submit", from: "export function beginBatch(m) { m.ring.linkHead = 0; }", to: "export function beginBatch(_m) {}" },
     ],
   },

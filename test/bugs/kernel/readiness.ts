@@ -119,7 +119,7 @@ export const READINESS = onModel([
     id: "cancel-by-fd-takes-timers", title: "ASYNC_CANCEL by descriptor finds timers",
     origin: ["#18"], rules: ["cancel.fd-skips-timeouts"],
     patches: [
-      { file: "cancel", from: "if ((wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;", to: "" },
+      { file: "cancel", from: "if (timersFirst || (wanted.flags & IORING_ASYNC_CANCEL_FD) !== 0) return -ENOENT;", to: "" },
       { file: "cancel", from: "if ((flags & IORING_ASYNC_CANCEL_FD) !== 0 && r.file !== wanted.file) return false;", to: "if ((flags & IORING_ASYNC_CANCEL_FD) !== 0 && r.file !== wanted.file && r.file !== 0) return false;" },
     ],
   },

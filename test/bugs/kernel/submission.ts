@@ -98,7 +98,7 @@ export const SUBMISSION = onModel([
     rare: "a program has to close a descriptor while a request that names it waits in the same chain or batch",
     origin: ["#19"], rules: ["issue.file-late"],
     patches: [
-      { file: "submit", from: "return operation(sqe.opcode, op.name).prepare(m, r, sqe);", to: "if (op.needsFile && (r.flags & REQ.FIXED_FILE) === 0) r.file = take(m, sqe.fd);\n    return operation(sqe.opcode, op.name).prepare(m, r, sqe);" },
+      { file: "submit", from: "return obeys(m.profile, \"issue.file-early\") && !assignFile(m, r) ? -EBADF : 0;", to: "if (op.needsFile && (r.flags & REQ.FIXED_FILE) === 0) r.file = take(m, sqe.fd);\n    return 0;" },
       { file: "submit", from: "import { queueWork } from \"./worker.js\";", to: "import { queueWork } from \"./worker.js\";\nimport { take } from \"./descriptor.js\";" },
     ],
   },
@@ -113,7 +113,7 @@ export const SUBMISSION = onModel([
     id: "ioprio-unchecked", title: "ioprio is not looked at where it must be zero",
     origin: ["liburing test/sqe-flags"], rules: ["submit.ioprio"],
     patches: [
-      { file: "submit", from: "if (!op.ioprio && sqe.ioprio !== 0) return -EINVAL;", to: "" },
+      { file: "submit", from: "if (!op.ioprio && sqe.ioprio !== 0 && !unlookedAt(m, sqe)) return -EINVAL;", to: "" },
     ],
   },
 ]);

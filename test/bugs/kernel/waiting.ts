@@ -57,7 +57,7 @@ export const WAITING = onModel([
     id: "min-complete-unclamped", title: "a wait for more than the CQ holds is refused",
     origin: ["#23"], rules: ["enter.min-complete-clamped"],
     patches: [
-      { file: "enter", from: "const wanted = Math.min(call.minComplete | 0, ring.cqEntries);", to: "if ((call.minComplete | 0) > ring.cqEntries) return -22;\n    const wanted = call.minComplete | 0;" },
+      { file: "enter", from: "const wanted = Math.min(least, ring.cqEntries);", to: "if (least > ring.cqEntries) return -22;\n    const wanted = least;" },
     ],
   },
   {
@@ -79,7 +79,7 @@ export const WAITING = onModel([
     id: "unknown-flag-accepted", title: "unknown flags of io_uring_enter are let pass",
     origin: ["S21"], rules: ["enter.unknown-flag"],
     patches: [
-      { file: "enter", from: "if ((flags & ~KNOWN) !== 0) return -EINVAL;", to: "" },
+      { file: "enter", from: "if ((flags & ~flagsOf(m.profile, ENTER_FLAGS)) !== 0) return -EINVAL;", to: "" },
     ],
   },
   {
