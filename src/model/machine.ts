@@ -84,6 +84,8 @@ export class RingState {
   // [mapping.kernel-words-ignored]
   sqEntries: number;
   cqEntries: number;
+  /** As it was when the ring was made. */
+  firstCqEntries: number;
   arrayOffset: number;
   /** Bytes of a slot of the CQ and of an SQE: twice the usual with IORING_SETUP_CQE32 and SQE128. */
   readonly cqeSize: number;
@@ -159,6 +161,7 @@ export class RingState {
     this.flags = flags;
     this.sqEntries = sqEntries;
     this.cqEntries = cqEntries;
+    this.firstCqEntries = cqEntries;
     this.arrayOffset = arrayOffset;
     this.cqeSize = (flags & IORING_SETUP_CQE32) === 0 ? CQE.size : 2 * CQE.size;
     // [setup.sqe128]
@@ -172,6 +175,7 @@ export class RingState {
     const copy = new RingState(
       this.flags, this.sqEntries, this.cqEntries, this.arrayOffset, shareSegment(this.ring), shareSegment(this.sqes),
     );
+    copy.firstCqEntries = this.firstCqEntries;
     copy.cachedSqHead = this.cachedSqHead;
     copy.cachedCqTail = this.cachedCqTail;
     copy.cqWindow = this.cqWindow;

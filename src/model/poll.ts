@@ -145,9 +145,9 @@ export function cancelPoll(m: Machine, r: Request): void {
 
 const GOLDEN_RATIO = 0x61c8_8646_80b5_83ebn;
 
-/** hash_long of the user_data, on as many bits as the size of the CQ gives. */
+/** hash_long of the user_data, on as many bits as the size of the first CQ gave. [resize.poll-buckets] */
 function bucket(m: Machine, r: Request): number {
-  const bits = BigInt(Math.min(8, Math.max(1, 31 - Math.clz32(m.ring.cqEntries) - 5)));
+  const bits = BigInt(Math.min(8, Math.max(1, 31 - Math.clz32(m.ring.firstCqEntries) - 5)));
   return Number(BigInt.asUintN(64, r.userData * GOLDEN_RATIO) >> (64n - bits));
 }
 

@@ -361,6 +361,8 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "resize.wrap-loses": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
   "resize.words": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
   "resize.flags-set": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
+  "resize.array-moves": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
+  "resize.poll-buckets": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
   "resize.backlog": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
   "resize.maps-anew": { model: true, tests: ["test/integration/rule/resize.test.ts"] },
   "resize.memlock": { model: true, tests: ["test/integration/rule/memlock.test.ts"] },

@@ -366,6 +366,8 @@ const TABLE = {
   "resize.wrap-loses": { force: "must", since: "6.13", text: "Where head and tail of a queue lie on either side of 2^32 no entry of it is copied, and the counters stay: what was pending is all zero." },
   "resize.words": { force: "must", since: "6.13", text: "Heads, tails, dropped, overflow and both flag words go on as they were; masks and sizes are new." },
   "resize.flags-set": { force: "must", since: "6.18", text: "After a resize IORING_SQ_NEED_WAKEUP and IORING_SQ_TASKRUN are set, though nothing polls and the ring has not asked for either." },
+  "resize.array-moves": { force: "must", since: "6.13", text: "The SQ array of the new queue is where setup would have put it for these sizes: behind the CQEs at the next cache line, and on a ring with CQEs of 32 bytes behind twice what goes before the CQEs too." },
+  "resize.poll-buckets": { force: "may", since: "6.13", text: "Polls stay in as many hash buckets as the CQ of setup gave the ring: a cancel of several takes them in the order of those." },
   "resize.backlog": { force: "must", since: "6.13", text: "Completions in the backlog stay there, and the next flush finds the room of the new queue." },
   "resize.maps-anew": { force: "must", since: "6.13", text: "The queues are other memory: the application has to map them again, and what is in the old mapping no longer changes." },
   "resize.memlock": { force: "must", since: "6.13", text: "New queues are charged to the user's locked memory while the old ones still are: beyond the limit the call returns -ENOMEM." },
