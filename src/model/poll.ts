@@ -11,6 +11,7 @@ import { OPS } from "../spec/ops.gen.ts";
 import { completeDeferred, failDeferred, postMore, setFail } from "./completion.ts";
 import type { Issued, Operation } from "./operation.ts";
 import type { Machine } from "./machine.ts";
+import { URING_WAKE } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork, submitFromTaskWork } from "./task-work.ts";
 
@@ -73,6 +74,8 @@ function execute(m: Machine, r: Request, mask: number): void {
 export function pollWake(m: Machine, r: Request, queue: number, mask: number): boolean {
   if (mask !== 0 && (mask & r.pollEvents & ~COMMON) === 0) return false;
   if (r.pollRefs++ !== 0) return true;
+  // [poll.own-signal-ends]
+  if ((mask & URING_WAKE) !== 0) r.pollEvents |= EPOLLONESHOT;
   if (mask !== 0 && (r.pollEvents & EPOLLONESHOT) !== 0) {
     m.world.removeWaiter(queue, r.id);
     r.pollQueues = r.pollQueues.filter((q) => q !== queue);

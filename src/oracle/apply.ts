@@ -3,6 +3,7 @@
 import { enter, leaveCall, register } from "../model/enter.ts";
 import { clearSqFlag, isFull, setSqFlag } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
+import { readBeforeSignal, signalsCame } from "../model/eventfd.ts";
 import { CQES, WORD } from "../model/layout.ts";
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32, load64, segment, writable } from "../model/memory.ts";
@@ -14,7 +15,7 @@ import { enabled, isPollStep, take } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
 import { WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { EBADF, IORING_SETUP_NO_SQARRAY, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { EAGAIN, EBADF, IORING_SETUP_NO_SQARRAY, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
@@ -176,6 +177,7 @@ export function applyEnter(m: Machine, event: EnterEvent): void {
 
 export function applyRegister(m: Machine, event: RegisterEvent): void {
   if (register(m, event.opcode, event.arg, event.nrArgs, event.index) !== event.result) differ();
+  signalsCame(m);
   if (event.filled === undefined) return;
   const { sqEntries, cqEntries, arrayOffset, flags } = m.ring;
   const array = (flags & IORING_SETUP_NO_SQARRAY) === 0 ? arrayOffset : 0;
@@ -244,6 +246,8 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
     const result = m.world.write(file, direct(request.bytes), pos, wakeQueue(m));
     return result === event.result ? undefined : differ();
   }
+  const seen = event.bytes?.length === 8 ? load64(event.bytes, 0) : 0n;
+  if (m.hasRing && request.call === "read" && request.size >= 8 && (event.result === 8 || event.result === -EAGAIN) && readBeforeSignal(m, file, seen)) return;
   const bytes = new Uint8Array(request.size);
   const result = m.world.read(file, direct(bytes), pos, wakeQueue(m));
   if (result !== event.result || !same(bytes.subarray(0, Math.max(result, 0)), event.bytes)) differ();

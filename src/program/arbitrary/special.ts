@@ -182,7 +182,7 @@ const themes: Record<string, fc.Arbitrary<Special>> = {
 };
 
 const WITHOUT = 87;
-const WEIGHTS: readonly (readonly [number, keyof typeof themes])[] = [[2, "indices"], [1, "queries"], [2, "waits"], [2, "regions"], [2, "cancels"], [1, "restricted"], [2, "resizing"]];
+const WEIGHTS: readonly (readonly [number, keyof typeof themes])[] = [[2, "indices"], [1, "queries"], [2, "waits"], [2, "regions"], [2, "cancels"], [1, "restricted"], [2, "resizing"], [1, "signals"]];
 
 /** A theme for one program in eight. */
 export const special: fc.Arbitrary<Special | undefined> = mix<Special | undefined>(
