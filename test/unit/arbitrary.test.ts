@@ -13,7 +13,8 @@ const draw = (of: fc.Arbitrary<Program>): Program[] => fc.sample(of, { numRuns: 
 const requests = (program: Program): SqeSpec[] =>
   program.ops.flatMap((op) => (op.op === "sqe" ? [op] : op.op === "slot" ? [op.sqe] : []));
 const CALLS = [
-  "RING_FDS", "UNREGISTER_RING_FDS", "QUERY", "PROBE", "PERSONALITY", "CLOCK", "SYNC_CANCEL", "MEM_REGION", "ENABLE_RINGS", "RESTRICTIONS",
+  "RING_FDS", "UNREGISTER_RING_FDS", "QUERY", "PROBE", "PERSONALITY", "CLOCK", "SYNC_CANCEL", "MEM_REGION", "ENABLE_RINGS", "RESTRICTIONS", "RESIZE_RINGS",
+  "EVENTFD", "EVENTFD_ASYNC", "UNREGISTER_EVENTFD", "UNREGISTER_PERSONALITY",
 ];
 
 const has = (sqe: SqeSpec, flag: "IO_LINK" | "IO_HARDLINK" | "IO_DRAIN"): boolean => sqe.flags?.includes(flag) ?? false;
@@ -52,7 +53,7 @@ describe("random programs", () => {
     expectGood(legal);
     expectGood(hostile);
     expect(new Set(legal.flatMap((p) => p.ops.map((op) => op.op)))).toEqual(
-      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo", "register", "enter"]),
+      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo", "register", "enter", "store"]),
     );
     expect(new Set(any.map((p) => p.kind))).toEqual(new Set(["legal", "hostile"]));
   });

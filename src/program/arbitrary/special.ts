@@ -9,7 +9,7 @@ import { PROGRAM_OPCODES, type Operation, type Program } from "../program.ts";
 import { ANY, type Registration } from "../registration.ts";
 import type { Draft, Target } from "./draft.ts";
 import { droppable } from "./droppable.ts";
-import { mix, mostly, pick, record, some } from "./mix.ts";
+import { mix, mixToFirst, mostly, pick, record, some } from "./mix.ts";
 
 type Flags = Program["ring"]["flags"];
 type Call<Name extends Registration["call"]> = Extract<Registration, { call: Name }>;
@@ -160,7 +160,7 @@ const restrictions = record({
 function theme(of: fc.Arbitrary<Draft>, more: { readonly opening?: fc.Arbitrary<readonly Draft[]>; readonly flags?: Flags; readonly without?: Flags } = {}): fc.Arbitrary<Special> {
   const { opening = fc.constant([]), flags = [], without = [] } = more;
   const one = record({ at: fc.nat({ max: 63 }), what: mix([15, of], [1, spoilt(of)]) });
-  return record<Special>({ flags: fc.constant(flags), without: fc.constant(without), opening, rest: droppable(some(one, 1, CALLS_MAX), 1) });
+  return record<Special>({ flags: fc.constant(flags), without: fc.constant(without), opening, rest: droppable(some(one, 1, CALLS_MAX), 0) });
 }
 
 const disabled = { flags: ["R_DISABLED"] as Flags };
@@ -185,7 +185,7 @@ const WITHOUT = 87;
 const WEIGHTS: readonly (readonly [number, keyof typeof themes])[] = [[2, "indices"], [1, "queries"], [2, "waits"], [2, "regions"], [2, "cancels"], [1, "restricted"], [2, "resizing"], [1, "signals"]];
 
 /** A theme for one program in eight. */
-export const special: fc.Arbitrary<Special | undefined> = mix<Special | undefined>(
+export const special: fc.Arbitrary<Special | undefined> = mixToFirst<Special | undefined>(
   [WITHOUT, fc.constant(undefined)],
   ...WEIGHTS.map(([weight, name]): [number, fc.Arbitrary<Special | undefined>] => [weight, themes[name] ?? fc.constant(undefined)]),
 );
