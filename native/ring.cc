@@ -94,10 +94,11 @@ int Ring::Remap(uint32_t sq_entries, uint32_t cq_entries, RingBuffers* buffers) 
   params_.sq_entries = sq_entries;
   params_.cq_entries = cq_entries;
   if ((params_.flags & kSetupNoSqArray) == 0) {
-    // The kernel does not say where the array is now: behind the CQEs, at the next cache line.
+    // The kernel does not say where the array is now: behind the CQEs, at the next cache line. For long CQEs it doubles
+    // what comes before them too.
     constexpr uint32_t kCacheLine = 64;
-    uint32_t cqe_bytes = (params_.flags & IORING_SETUP_CQE32) != 0 ? 32 : 16;
-    uint32_t end = params_.cq_off.cqes + cq_entries * cqe_bytes;
+    uint32_t end = params_.cq_off.cqes + cq_entries * static_cast<uint32_t>(sizeof(io_uring_cqe));
+    if ((params_.flags & IORING_SETUP_CQE32) != 0) end *= 2;
     params_.sq_off.array = (end + kCacheLine - 1) / kCacheLine * kCacheLine;
   }
   return Map(buffers);

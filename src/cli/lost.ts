@@ -31,7 +31,7 @@ export function lostOutcome(job: Job, loss: Loss): Outcome {
       choices: {},
       candidates: 0,
     },
-    exercise: { operations: job.program.ops.length, opcodes: {}, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0 },
+    exercise: { operations: job.program.ops.length, opcodes: {}, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0, registered: {}, registerRefused: {}, entered: {} },
     blockedNs: loss.by === "watchdog" ? Math.round(loss.silentMs * 1e6) : 0,
     lost,
     lostAsModelled: asModelled,
@@ -51,7 +51,7 @@ export function threwOutcome(job: Job, threw: string, unmodelled: boolean): Outc
       choices: {},
       candidates: 0,
     },
-    exercise: { operations: job.program.ops.length, opcodes: {}, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0 },
+    exercise: { operations: job.program.ops.length, opcodes: {}, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0, registered: {}, registerRefused: {}, entered: {} },
     blockedNs: 0,
   };
 }

@@ -1,5 +1,5 @@
 // A program for people: one compact line for each operation, in the words of io_uring_enter(2).
-import type { Address, Operation, Program, SqeSpec } from "../program/program.ts";
+import type { Address, Operation, Program, RegisterOperation, SqeSpec } from "../program/program.ts";
 
 export function programLines(program: Program): string[] {
   return program.ops.map((op, index) => `${String(index).padStart(3)}  ${describe(op)}`);
@@ -24,18 +24,33 @@ function describe(op: Operation): string {
     case "store": return `store ${op.word} ${op.value === undefined ? `+= ${op.add ?? 0}` : `= ${hex(op.value)}${op.add === undefined ? "" : ` + ${op.add}`}`}`;
     case "array": return `array[${op.slot}] = ${op.index}`;
     case "enter": {
+      const more = [
+        op.minWait === undefined ? "" : `, all for ${op.minWait}us`,
+        op.until === undefined ? "" : `, until now+${op.until}us`,
+        op.region === undefined ? "" : `, entry at ${op.region.offset} of the region${op.region.flags === undefined ? "" : `, flags ${hex(op.region.flags)}`}${op.region.size === undefined ? "" : `, size ${op.region.size}`}`,
+        indexWords(op.index),
+      ].join("");
       const bound = op.wait === undefined ? "" : `, for ${op.wait.seconds}s ${op.wait.nanoseconds}ns`;
-      return `enter(${op.toSubmit}, ${op.minComplete}, ${hex(op.flags)}${bound}${op.arg === undefined ? "" : `, argument: ${op.arg}`}${op.signals === true ? ", signals let in" : ""})`;
+      return `enter(${op.toSubmit}, ${op.minComplete}, ${hex(op.flags)}${bound}${op.arg === undefined ? "" : `, argument: ${op.arg}`}${more}${op.signals === true ? ", signals let in" : ""})`;
     }
+    case "register": return describeRegister(op);
     case "write": return `write ${op.fd} ${op.bytes} bytes of ${hex(op.fill)}`;
     case "read": return `read ${op.fd} ${op.bytes} bytes`;
     case "close": return `close ${op.fd}`;
-    case "submit": return `submit${op.getevents === true ? " GETEVENTS" : ""}${op.wait === undefined ? "" : `, wait for ${op.wait}`}${op.signals === true ? ", signals let in" : ""}`;
+    case "submit": return `submit${op.getevents === true ? " GETEVENTS" : ""}${op.wait === undefined ? "" : `, wait for ${op.wait}`}${indexWords(op.index)}${op.signals === true ? ", signals let in" : ""}`;
     case "settle": return "settle";
     case "fdinfo": return "fdinfo";
     case "raise": return "raise";
     case "reap": return `reap${op.max === undefined ? "" : ` at most ${op.max}`}`;
   }
+}
+
+const indexWords = (index: number | undefined): string => (index === undefined ? "" : `, by index ${index}`);
+
+function describeRegister({ does, index, count, arg }: RegisterOperation): string {
+  const { call, ...fields } = does;
+  const words = Object.entries(fields).map(([name, value]) => ` ${name} ${JSON.stringify(value)}`);
+  return `register ${call}${words.join("")}${count === undefined ? "" : `, count ${count}`}${arg === undefined ? "" : `, argument: ${arg}`}${indexWords(index)}`;
 }
 
 function describeSqe(sqe: SqeSpec): string {

@@ -15,6 +15,15 @@ function opcodesSeen(opcodes: Readonly<Record<string, number>>): string[] {
   return others.length === 0 ? names : [...names, `${others.length} other numbers ${others.reduce((sum, [, count]) => sum + count, 0)}`];
 }
 
+const countsOf = (counts: Readonly<Record<string, number>>): string[] => Object.entries(counts).toSorted().map(([name, count]) => `${name} ${count}`);
+
+/** Calls of io_uring_register by name, and how many more were refused. */
+function registeredSeen({ registered, registerRefused }: Summary): string[] {
+  const names = [...new Set([...Object.keys(registered), ...Object.keys(registerRefused)])].toSorted();
+  if (names.length === 0) return ["nothing"];
+  return names.map((name) => `${name} ${registered[name] ?? 0}${registerRefused[name] === undefined ? "" : ` (${registerRefused[name]} refused)`}`);
+}
+
 export function closingTable(summary: Summary): string {
   const percent = (count: number): string => (count === 0 ? "0" : `${count} (${((100 * count) / Math.max(summary.programs, 1)).toFixed(2)} %)`);
   const rows: [string, string][] = [
@@ -28,6 +37,8 @@ export function closingTable(summary: Summary): string {
     ["drains", String(summary.drains)],
     ["cancels", String(summary.cancels)],
     ["fdinfo readings", String(summary.readings)],
+    ["registered", wrap(registeredSeen(summary), 92).join(`\n${" ".repeat(22)}`)],
+    ["entered", countsOf(summary.entered).join(", ") || "only by descriptor, for a time"],
     ["events judged", `${summary.judgedEvents} of ${summary.events}, at most ${summary.candidatesMax} candidates`],
     ["divergences", String(summary.divergences)],
     ["unknown", percent(summary.unknown)],

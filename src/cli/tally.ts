@@ -24,6 +24,11 @@ export interface Summary {
   cancels: number;
   /** What procfs shows of the ring, read. */
   readings: number;
+  /** Calls of io_uring_register by name: those that succeeded, and those that were refused. */
+  registered: Record<string, number>;
+  registerRefused: Record<string, number>;
+  /** Calls by an index, and waits of io_uring_enter by their kind. */
+  entered: Record<string, number>;
   divergences: number;
   unknown: number;
   unspecified: number;
@@ -65,7 +70,7 @@ export class Tally {
     this.#sum = {
       backend: facts.backend, kernel: facts.release, strictness: facts.strictness, seed: facts.seed,
       programs: 0, hostilePrograms: 0, operations: 0, opcodes: never(PROGRAM_OPCODES),
-      wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0,
+      wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0, registered: {}, registerRefused: {}, entered: {},
       divergences: 0, unknown: 0, unspecified: 0, unmodelled: 0, events: 0, judgedEvents: 0, killed: 0, killedAsModelled: 0,
       choices: Object.fromEntries(Object.entries(CHOICE_POINTS).map(([point, alternatives]) => [point, never(alternatives)])),
       candidatesMax: 0, programsPerSecond: 0, seconds: 0, reasons: {},
@@ -86,7 +91,7 @@ export class Tally {
     sum.programs++;
     if (program.kind === "hostile") sum.hostilePrograms++;
     for (const what of ["operations", "wraps", "overflows", "chains", "drains", "cancels", "readings"] as const) sum[what] += exercise[what];
-    addAll(sum.opcodes, exercise.opcodes);
+    for (const what of ["opcodes", "registered", "registerRefused", "entered"] as const) addAll(sum[what], exercise[what]);
     sum.events += verdict.events;
     sum.judgedEvents += verdict.judgedEvents;
     sum.candidatesMax = Math.max(sum.candidatesMax, verdict.candidates);

@@ -19,6 +19,21 @@ import {
   IORING_NOP_INJECT_RESULT,
   IORING_POLL_ADD_MULTI,
   IORING_REGISTER_ENABLE_RINGS,
+  IORING_REGISTER_QUERY,
+  IORING_REGISTER_RING_FDS,
+  IORING_UNREGISTER_RING_FDS,
+  IORING_REGISTER_PERSONALITY,
+  IORING_UNREGISTER_PERSONALITY,
+  IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_EVENTFD_ASYNC,
+  IORING_UNREGISTER_EVENTFD,
+  IORING_REGISTER_CLOCK,
+  IORING_REGISTER_MEM_REGION,
+  IORING_REGISTER_RESTRICTIONS,
+  IORING_REGISTER_RESIZE_RINGS,
+  IORING_REGISTER_USE_REGISTERED_RING,
+  IORING_ENTER_REGISTERED_RING,
+  IORING_ENTER_EXT_ARG_REG,
   IORING_REGISTER_PROBE,
   IORING_REGISTER_SYNC_CANCEL,
   IORING_SETUP_CQE32,
@@ -61,6 +76,8 @@ const SETUP: readonly Row<SetupEvent>[] = [
 
 const ENTER: readonly Row<EnterEvent>[] = [
   ["enter.unknown-flag", ({ flags }) => (flags & ~KNOWN_ENTER) !== 0],
+  ["enter.registered-index", ({ flags }) => (flags & IORING_ENTER_REGISTERED_RING) !== 0],
+  ["enter.reg-wait-entry", ({ flags, result }) => (flags & IORING_ENTER_EXT_ARG_REG) !== 0 && (result ?? -1) >= 0],
   ["setup.disabled-enter", ({ result }, f) => result === -EBADFD && ringFlag(f, IORING_SETUP_R_DISABLED)],
   ["enter.returns-consumed", ({ result, toSubmit }, f) => (result ?? -1) >= 0 && toSubmit > 0 && !ringFlag(f, IORING_SETUP_SQPOLL)],
   ["sqpoll.returns-to-submit", ({ result }, f) => (result ?? -1) >= 0 && ringFlag(f, IORING_SETUP_SQPOLL)],
@@ -210,6 +227,18 @@ const REGISTER: Readonly<Record<number, RuleId>> = {
   [IORING_REGISTER_SYNC_CANCEL]: "cancel.sync",
   [IORING_REGISTER_ENABLE_RINGS]: "register.enable-once",
   [IORING_REGISTER_PROBE]: "register.probe",
+  [IORING_REGISTER_QUERY]: "register.query",
+  [IORING_REGISTER_RING_FDS]: "register.ring-fds",
+  [IORING_UNREGISTER_RING_FDS]: "register.unregister-ring-fds",
+  [IORING_REGISTER_PERSONALITY]: "register.personality-ids",
+  [IORING_UNREGISTER_PERSONALITY]: "register.personality-unknown",
+  [IORING_REGISTER_EVENTFD]: "eventfd.one-at-a-time",
+  [IORING_REGISTER_EVENTFD_ASYNC]: "eventfd.async-workers-only",
+  [IORING_UNREGISTER_EVENTFD]: "eventfd.unregister",
+  [IORING_REGISTER_CLOCK]: "register.clock",
+  [IORING_REGISTER_MEM_REGION]: "register.mem-region",
+  [IORING_REGISTER_RESTRICTIONS]: "restriction.checked-whole",
+  [IORING_REGISTER_RESIZE_RINGS]: "resize.maps-anew",
 };
 
 /** Ids of the rules that speak of this step. `lanes`: every request until now. */
@@ -223,8 +252,9 @@ export function rulesOf(facts: Facts, lanes: readonly Lane[]): RuleId[] {
   if (event.event === "enter") match(ENTER, event);
   if (event.event === "peek") match(PEEK, event);
   if (event.event === "fdinfo") found.add(event.info === undefined ? "fdinfo.locked" : "fdinfo.words");
-  const registers = event.event === "register" ? REGISTER[event.opcode] : undefined;
+  const registers = event.event === "register" ? REGISTER[(event.opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0] : undefined;
   if (registers !== undefined) found.add(registers);
+  if (event.event === "register" && event.index !== undefined) found.add("register.by-index");
   if (taken.length > 0) found.add(ringFlag(facts, IORING_SETUP_NO_SQARRAY) ? "sq.no-sqarray" : "sq.array-index");
   if (taken.some(({ behind }) => behind !== undefined)) found.add("link.collects");
   for (const { lane, cqe } of completed) if (lane.sqe !== undefined) match(COMPLETION, { lane, cqe, sqe: lane.sqe, lanes });

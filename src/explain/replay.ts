@@ -14,7 +14,7 @@ import {
   OPCODE_NAMES,
 } from "../spec/constants.gen.ts";
 import { SQE, type Sqe } from "../spec/codec.gen.ts";
-import type { EnterEvent, PeekEvent, SeenCqe, SetupEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
+import type { EnterEvent, PeekEvent, RegisterEvent, SeenCqe, SetupEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
 
 /** The fields of an SQE that the timeline speaks of. */
 export type SqeFields = Pick<Sqe, "opcode" | "flags" | "fd" | "off" | "addr" | "len" | "opFlags" | "userData">;
@@ -96,6 +96,7 @@ export class Replay {
     let completed: Facts["completed"] = [];
     if (event.event === "setup") this.setup(event);
     else if (event.event === "store") this.store(event);
+    else if (event.event === "register") this.resize(event);
     else if (event.event === "enter") taken = this.enter(event);
     else if (event.event === "peek") {
       taken = this.peek(event);
@@ -137,6 +138,32 @@ export class Replay {
     const entries = Math.min(filled.sqEntries, 1 << 15);
     this.sqes = new Uint8Array(entries * this.sqeSize);
     this.array = new Uint32Array(entries);
+  }
+
+  /** Other queues: what is pending goes along, slot by slot. */
+  private resize({ filled }: RegisterEvent): void {
+    const { setupEvent, sqes, sqeSize, params: old } = this;
+    if (filled === undefined || setupEvent === undefined || old === undefined) return;
+    const entries = Math.min(filled.sqEntries, 1 << 15);
+    const at = [...this.filledAt];
+    const lanes = new Map(this.laneInSlot);
+    this.setupEvent = { ...setupEvent, filled };
+    this.sqes = new Uint8Array(entries * sqeSize);
+    this.array = new Uint32Array(entries);
+    this.filledAt.clear();
+    const pending = Math.min((this.words.sqTail - this.words.sqHead) >>> 0, entries);
+    for (let i = 0; i < pending; i++) {
+      const from = (this.words.sqHead + i) & (old.sqEntries - 1);
+      const to = (this.words.sqHead + i) & (entries - 1);
+      this.sqes.set(sqes.subarray(from * sqeSize, (from + 1) * sqeSize), to * sqeSize);
+      const step = at.find(([slot]) => slot === from)?.[1];
+      if (step !== undefined) this.filledAt.set(to, step);
+    }
+    this.laneInSlot.clear();
+    for (let i = this.words.cqHead, left = filled.cqEntries; i !== this.words.cqTail && left > 0; i = (i + 1) >>> 0, left--) {
+      const lane = lanes.get(i & (old.cqEntries - 1));
+      if (lane !== undefined) this.laneInSlot.set(i & (filled.cqEntries - 1), lane);
+    }
   }
 
   private get sqeSize(): number {

@@ -1,7 +1,7 @@
 // One event, and one SQE, in a line for people.
 import { describe } from "../oracle/explain.ts";
 import type { StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
-import { REGISTER_OPCODES, SETUP_FLAGS, SQE_FLAGS } from "../spec/constants.gen.ts";
+import { IORING_REGISTER_USE_REGISTERED_RING, REGISTER_OPCODES, SETUP_FLAGS, SQE_FLAGS } from "../spec/constants.gen.ts";
 import type { NamedValue } from "../spec/constants.gen.ts";
 import type { Facts, Lane, SqeFields } from "./replay.ts";
 
@@ -88,8 +88,9 @@ export function stepWords(facts: Facts, filled: readonly Lane[]): string {
     case "enter":
       return `${describe(event)}${event.watchdog === true ? " (bounded by a watchdog)" : ""}`;
     case "register": {
-      const name = REGISTER_OPCODES.find(({ value }) => value === event.opcode)?.name;
-      return `${describe(event)}${name === undefined ? "" : ` (${name})`}`;
+      const name = REGISTER_OPCODES.find(({ value }) => value === (event.opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0)?.name;
+      const sizes = event.filled === undefined ? "" : `: an SQ of ${event.filled.sqEntries} and a CQ of ${event.filled.cqEntries}`;
+      return `${describe(event)}${name === undefined ? "" : ` (${name}${sizes})`}`;
     }
     case "system":
       return systemWords(event);

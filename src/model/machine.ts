@@ -86,6 +86,8 @@ export class RingState {
   // [mapping.kernel-words-ignored]
   sqEntries: number;
   cqEntries: number;
+  /** As it was when the ring was made. */
+  firstCqEntries: number;
   arrayOffset: number;
   /** Bytes of a slot of the CQ and of an SQE: twice the usual with IORING_SETUP_CQE32 and SQE128. */
   readonly cqeSize: number;
@@ -161,6 +163,7 @@ export class RingState {
     this.flags = flags;
     this.sqEntries = sqEntries;
     this.cqEntries = cqEntries;
+    this.firstCqEntries = cqEntries;
     this.arrayOffset = arrayOffset;
     this.cqeSize = (flags & IORING_SETUP_CQE32) === 0 ? CQE.size : 2 * CQE.size;
     // [setup.sqe128]
@@ -174,6 +177,7 @@ export class RingState {
     const copy = new RingState(
       this.flags, this.sqEntries, this.cqEntries, this.arrayOffset, shareSegment(this.ring), shareSegment(this.sqes),
     );
+    copy.firstCqEntries = this.firstCqEntries;
     copy.cachedSqHead = this.cachedSqHead;
     copy.cachedCqTail = this.cachedCqTail;
     copy.cqWindow = this.cqWindow;
@@ -220,7 +224,7 @@ export class RingState {
 
   key(): string {
     const overflow = this.overflow.map((c) => `${c.userData}:${c.res}:${c.flags}:${c.opened ?? ""}:${c.big ?? ""}:${c.from === undefined ? "" : c.from - this.flushed}`).join(";");
-    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.leaked.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
+    return `${this.cachedSqHead},${this.cachedCqTail},${this.cqWindow}@${this.cqWindow === 0 ? 0 : this.cqSlot},${overflow},${this.backlogUnknown ? "?" : ""}${this.drainActive ? 1 : 0}${this.drainNext ? 1 : 0}${this.drainDisabled ? 1 : 0},${this.deferred.join("+")},${this.allocated},${this.timeouts.join("+")}/${this.linkTimeouts.join("+")},${this.cqTimeouts},${this.lastTimeoutFlush},${this.cancelSeq},${this.linkHead},${this.linkLast},${this.completing.join("+")},${this.posting.join("+")},${this.disabled ? 1 : 0},${this.eventfd?.lastTail ?? ""}${this.eventfd?.late === true ? "~" : ""},${this.buffers.map((b) => (b === undefined ? "" : `${b.addr}:${b.len}`)).join("+")},${this.localWork.join("+")};${this.retryWork.join("+")}${this.leaked.join("+")}${this.thread === undefined ? "" : pollThreadKey(this.thread)}`;
   }
 }
 
@@ -266,6 +270,8 @@ export class Machine {
   lateTaskWork = false;
   /** The thread is inside a call, or a worker or timer is running beside it. */
   inCall = false;
+  /** A worker's step is under way: not that of a timer, nor of the thread that polls. */
+  inWorker = false;
   /** With IORING_SETUP_SQPOLL: its thread is in the middle of a step. */
   inThread = false;
   /** What `backlogSince` is for things that the step under way brings about; undefined inside a call. */

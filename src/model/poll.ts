@@ -12,6 +12,7 @@ import { completeDeferred, failDeferred, postMore, setFail } from "./completion.
 import type { Issued, Operation } from "./operation.ts";
 import type { Machine } from "./machine.ts";
 import { flagsOf } from "./profile.ts";
+import { URING_WAKE } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
 import { addTaskWork, submitFromTaskWork } from "./task-work.ts";
 
@@ -74,6 +75,8 @@ function execute(m: Machine, r: Request, mask: number): void {
 export function pollWake(m: Machine, r: Request, queue: number, mask: number): boolean {
   if (mask !== 0 && (mask & r.pollEvents & ~COMMON) === 0) return false;
   if (r.pollRefs++ !== 0) return true;
+  // [poll.own-signal-ends]
+  if ((mask & URING_WAKE) !== 0) r.pollEvents |= EPOLLONESHOT;
   if (mask !== 0 && (r.pollEvents & EPOLLONESHOT) !== 0) {
     m.world.removeWaiter(queue, r.id);
     r.pollQueues = r.pollQueues.filter((q) => q !== queue);
@@ -146,9 +149,9 @@ export function cancelPoll(m: Machine, r: Request): void {
 
 const GOLDEN_RATIO = 0x61c8_8646_80b5_83ebn;
 
-/** hash_long of the user_data, on as many bits as the size of the CQ gives. */
+/** hash_long of the user_data, on as many bits as the size of the first CQ gave. [resize.poll-buckets] */
 function bucket(m: Machine, r: Request): number {
-  const bits = BigInt(Math.min(8, Math.max(1, 31 - Math.clz32(m.ring.cqEntries) - 5)));
+  const bits = BigInt(Math.min(8, Math.max(1, 31 - Math.clz32(m.ring.firstCqEntries) - 5)));
   return Number(BigInt.asUintN(64, r.userData * GOLDEN_RATIO) >> (64n - bits));
 }
 

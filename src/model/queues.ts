@@ -1,5 +1,8 @@
 // What passes between a file and those who use it: user buffers one way, wake-ups the other.
 
+/** EPOLL_URING_WAKE: a bit of a wake-up's mask that says that a ring's own signal brings it about. */
+export const URING_WAKE = 1 << 27;
+
 /** Called for each wake_up on a wait queue with its key (a poll mask, 0: none). */
 export type Wake = (queue: number, mask: number) => void;
 

@@ -36,7 +36,7 @@ export function resizeRings(m: Machine, addr: bigint, nrArgs: number): number {
   if (!m.memory.write(addr, params)) return -EFAULT;
   if (!moveQueues(m.ring, fresh)) return -EOVERFLOW;
   Object.assign(m.ring, { sqEntries: sizes.sqEntries, cqEntries: sizes.cqEntries, arrayOffset: fresh.arrayOffset, ring: fresh.ring, sqes: fresh.sqes });
-  // [resize.maps-anew] nobody stores to the old ones any more
+  // [resize.array-moves] [resize.maps-anew] nobody stores to the old ones any more
   // [resize.backlog] it is left alone; the slot that the next CQE goes to is looked up anew
   m.ring.cqWindow = 0;
   return 0;

@@ -56,5 +56,14 @@ export function take(m: Machine, step: Step): void {
   if (isPollStep(step)) return takePollStep(m, step.kind);
   const r = m.request(step.request);
   if (step.kind === "expire") m.beside(r, r.earliestNs, () => (r.opcode === IORING_OP_LINK_TIMEOUT ? expireLinkTimer(m, r) : expireTimer(m, r)));
-  else m.beside(r, r.sinceNs, () => (step.kind === "effect" ? startWork(m, r) : finishWork(m, r)));
+  else m.beside(r, r.sinceNs, () => asWorker(m, () => (step.kind === "effect" ? startWork(m, r) : finishWork(m, r))));
+}
+
+function asWorker(m: Machine, act: () => void): void {
+  m.inWorker = true;
+  try {
+    act();
+  } finally {
+    m.inWorker = false;
+  }
 }

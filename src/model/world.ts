@@ -9,7 +9,7 @@ import {
 
 import { cloneInode, type Inode, inodeKey } from "./inode.ts";
 import { AT_ONCE, PIPE_SLOTS, type PipeWrite, pipeRoom, readPipe, wakeNext, writePipe } from "./pipe.ts";
-import { readQueue, writeQueue, type UserBuffers, type Wake } from "./queues.ts";
+import { readQueue, URING_WAKE, writeQueue, type UserBuffers, type Wake } from "./queues.ts";
 import { DescriptorTable } from "./descriptor-table.ts";
 import { SharedMap } from "./shared-map.ts";
 
@@ -60,6 +60,8 @@ export class World {
   /** Numbers that turned out to be those of such files: the application was not told of them. */
   readonly guessed = new Set<number>();
   readonly waiters = new SharedMap<number, readonly Waiter[]>();
+  /** The wake-ups of an eventfd are under way (task_struct.in_eventfd). */
+  inEventfd = false;
   /** The open files of the rings that the thread registered, by their index. */
   readonly registeredRings = new SharedMap<number, number>();
   /** SIGNAL is pending for the application's thread. */
@@ -193,7 +195,25 @@ export class World {
     const inode = this.inode(this.file(id).inode);
     if (inode.kind !== "eventfd") return;
     if (inode.count < EVENTFD_MAX) this.ownInode(inode).count += 1n;
-    wake(readQueue(inode.id), EPOLLIN);
+    this.wakeEventfd(inode.id, EPOLLIN | URING_WAKE, wake);
+  }
+
+  /** Whoever waits for it. What that brings about may be a signal of another one. */
+  private wakeEventfd(inode: number, mask: number, wake: Wake): void {
+    this.inEventfd = true;
+    try {
+      wake(readQueue(inode), mask);
+    } finally {
+      this.inEventfd = false;
+    }
+  }
+
+  /** An eventfd that counts one more than was read, for the last one came behind that; false where it does not. */
+  readBeforeSignal(id: number, seen: bigint): boolean {
+    const inode = this.inode(this.file(id).inode);
+    if (inode.kind !== "eventfd" || inode.count !== seen + 1n) return false;
+    this.ownInode(inode).count = 1n;
+    return true;
   }
 
   /** vfs_poll without arming: what is ready now. */
@@ -267,7 +287,7 @@ export class World {
         if (inode.count === 0n) return -EAGAIN;
         const value = inode.semaphore ? 1n : inode.count;
         this.ownInode(inode).count -= value;
-        wake(readQueue(inode.id), EPOLLOUT);
+        this.wakeEventfd(inode.id, EPOLLOUT, wake);
         const bytes = new Uint8Array(8);
         new DataView(bytes.buffer).setBigUint64(0, value, true);
         return to.put(0, bytes) === 8 ? 8 : -EFAULT;
@@ -308,7 +328,7 @@ export class World {
         if (value === EVENTFD_MAX) return -EINVAL;
         if (EVENTFD_MAX - inode.count <= value) return -EAGAIN;
         this.ownInode(inode).count += value;
-        wake(readQueue(inode.id), EPOLLIN);
+        this.wakeEventfd(inode.id, EPOLLIN, wake);
         return 8;
       }
       case "directory":

@@ -3,6 +3,7 @@
 import { enter, leaveCall, register } from "../model/enter.ts";
 import { clearSqFlag, isFull, setSqFlag } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
+import { readBeforeSignal, signalsCame } from "../model/eventfd.ts";
 import { CQES, WORD } from "../model/layout.ts";
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32, load64, segment, writable } from "../model/memory.ts";
@@ -14,7 +15,7 @@ import { enabled, isPollStep, take } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
 import { SIGNAL, WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { EAGAIN, EBADF, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
+import { EAGAIN, EBADF, IORING_SETUP_NO_SQARRAY, IORING_SQ_CQ_OVERFLOW, IORING_SQ_NEED_WAKEUP, IORING_SQ_TASKRUN, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from "../spec/constants.gen.ts";
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
@@ -62,13 +63,16 @@ export function applyStore(m: Machine, event: StoreEvent): void {
   writable(event.region === "ring" ? m.ring.ring : m.ring.sqes).set(event.bytes, event.at);
 }
 
-/** The completions that a peek shows and the candidate has not posted; undefined where the tail was scribbled on. */
-export function expectedCqes(m: Machine, peek: PeekEvent): Expected {
+/**
+ * The completions that a peek shows and the candidate has not posted; undefined where the tail was scribbled on.
+ * `cqEntries`: slots of the queue that the peek looked at.
+ */
+export function expectedCqes(m: Machine, peek: PeekEvent, cqEntries = m.ring.cqEntries): Expected {
   const fresh = (peek.cqTail - m.ring.cachedCqTail) >>> 0;
-  if (fresh > m.ring.cqEntries) return undefined;
+  if (fresh > cqEntries) return undefined;
   const expected: Cqe[] = [];
   for (let i = 0; i < fresh; i++) {
-    const slot = (m.ring.cachedCqTail + i) & (m.ring.cqEntries - 1);
+    const slot = (m.ring.cachedCqTail + i) & (cqEntries - 1);
     const seen = peek.cqes.find((c) => c.slot === slot);
     if (seen === undefined) return undefined;
     expected.push({ userData: seen.userData, res: seen.res, flags: seen.flags });
@@ -162,7 +166,7 @@ const word = (m: Machine, at: number): number => load32(m.ring.ring.bytes, at);
 export function applyEnter(m: Machine, event: EnterEvent): void {
   let result: number;
   try {
-    result = enter(m, { toSubmit: event.toSubmit, minComplete: event.minComplete, flags: event.flags, arg: event.arg });
+    result = enter(m, { toSubmit: event.toSubmit, minComplete: event.minComplete, flags: event.flags, arg: event.arg, index: event.index });
   } catch (error) {
     // [liveness.blocks]
     if (error instanceof WouldBlockForever) return differ();
@@ -172,7 +176,12 @@ export function applyEnter(m: Machine, event: EnterEvent): void {
 }
 
 export function applyRegister(m: Machine, event: RegisterEvent): void {
-  if (register(m, event.opcode, event.arg, event.nrArgs) !== event.result) differ();
+  if (register(m, event.opcode, event.arg, event.nrArgs, event.index) !== event.result) differ();
+  signalsCame(m);
+  if (event.filled === undefined) return;
+  const { sqEntries, cqEntries, arrayOffset, flags } = m.ring;
+  const array = (flags & IORING_SETUP_NO_SQARRAY) === 0 ? arrayOffset : 0;
+  if (event.filled.sqEntries !== sqEntries || event.filled.cqEntries !== cqEntries || event.filled.sqOff.array !== array) differ();
 }
 
 /** An ordinary system call: the same result, the same bytes. */
@@ -245,6 +254,8 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
     const result = m.world.write(file, direct(request.bytes), pos, wakeQueue(m));
     return result === event.result ? undefined : differ();
   }
+  const seen = event.bytes?.length === 8 ? load64(event.bytes, 0) : 0n;
+  if (m.hasRing && request.call === "read" && request.size >= 8 && (event.result === 8 || event.result === -EAGAIN) && readBeforeSignal(m, file, seen)) return;
   const bytes = new Uint8Array(request.size);
   const result = m.world.read(file, direct(bytes), pos, wakeQueue(m));
   if (result !== event.result || !same(bytes.subarray(0, Math.max(result, 0)), event.bytes)) differ();

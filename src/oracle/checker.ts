@@ -176,6 +176,7 @@ export class Checker implements Observer {
   /** A call, if there was one, and the loads after it, judged together: what they show guides the run. */
   private window(call: Call | undefined, peek: PeekEvent): boolean {
     if (call === undefined && this.stillStands(peek)) return true;
+    const resized = call?.event === "register" ? call.filled?.cqEntries : undefined;
     return this.advance(peek, (m, guide) => {
       if (peek.to > m.untilNs) m.untilNs = peek.to;
       if (call !== undefined) this.callOf(m, guide, call, peek.to);
@@ -183,7 +184,7 @@ export class Checker implements Observer {
       m.nowNs = peek.from;
       if (call?.event === "enter" && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
       m.atTimeout = undefined;
-    });
+    }, resized);
   }
 
   /** Nothing is under way in any candidate, and each shows what this peek saw: most peeks are so, and no run is needed. */
@@ -197,12 +198,12 @@ export class Checker implements Observer {
   }
 
   /** Every candidate moves; false where none survives. */
-  private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
+  private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void, cqEntries?: number): boolean {
     const { search } = this;
     const ahead = this.foresight?.from(this.at);
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
-      const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek);
+      const expected = peek === undefined || !candidate.hasRing ? undefined : expectedCqes(candidate, peek, cqEntries);
       // A run with many requests is longer, and each of its steps looks at all of them.
       const cost = (1 + (candidate.requests.size / 24) ** 2) / this.patience(candidate);
       const { survivors: found, incomplete, tried } = runs(candidate, expected, search, move, (search.budget - this.spent) / cost, ahead);
@@ -343,7 +344,7 @@ export class Checker implements Observer {
     f.scheduler = new Simulation();
     try {
       const begun = f.nowNs;
-      enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg });
+      enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg, index: call.index });
       return f.nowNs - begun > WATCHDOG_HIT_NS;
     } catch (error) {
       if (error instanceof WouldBlockForever) return true;

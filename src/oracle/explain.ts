@@ -6,7 +6,7 @@ import type { Machine } from "../model/machine.ts";
 import { load32, load64 } from "../model/memory.ts";
 import { Simulation } from "../model/simulate.ts";
 import { CQE } from "../spec/codec.gen.ts";
-import { errnoName } from "../spec/constants.gen.ts";
+import { errnoName, IORING_REGISTER_USE_REGISTERED_RING } from "../spec/constants.gen.ts";
 import type { RingInfo } from "../fdinfo.ts";
 import { firstDifference } from "./fdinfo.ts";
 import type { SeenCqe, TraceEvent } from "../program/trace.ts";
@@ -17,15 +17,17 @@ const result = (n: number | undefined): string =>
 const cqe = (c: { userData: bigint; res: number; flags: number }): string =>
   `{0x${c.userData.toString(16)} ${result(c.res)}${c.flags === 0 ? "" : ` flags 0x${c.flags.toString(16)}`}}`;
 
+const byIndex = ({ index }: { readonly index?: number }): string => (index === undefined ? "" : `, by index ${index === 0xffff_ffff ? "-1" : index}`);
+
 /** One event in one line. */
 export function describe(event: TraceEvent): string {
   switch (event.event) {
     case "setup":
       return `io_uring_setup(${event.entries}, flags 0x${(event.params.flags ?? 0).toString(16)}) = ${result(event.result)}`;
     case "enter":
-      return `io_uring_enter(${event.toSubmit}, ${event.minComplete}, 0x${event.flags.toString(16)}) = ${result(event.result)}`;
+      return `io_uring_enter(${event.toSubmit}, ${event.minComplete}, 0x${event.flags.toString(16)}${byIndex(event)}) = ${result(event.result)}`;
     case "register":
-      return `io_uring_register(${event.opcode}) = ${result(event.result)}`;
+      return `io_uring_register(${(event.opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0}${byIndex(event)}) = ${result(event.result)}`;
     case "system":
       return `${event.request.call}(${"fd" in event.request ? event.request.fd : ""}) = ${result(event.result)}`;
     case "peek":
@@ -51,10 +53,10 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
   try {
     let text = "";
     if (event.event === "peek" && call?.event === "enter") {
-      const { toSubmit, minComplete, flags, arg } = call;
-      text = `io_uring_enter = ${result(enter(f, { toSubmit, minComplete, flags, arg }))}, `;
+      const { toSubmit, minComplete, flags, arg, index } = call;
+      text = `io_uring_enter = ${result(enter(f, { toSubmit, minComplete, flags, arg, index }))}, `;
     }
-    if (event.event === "peek" && call?.event === "register") text = `io_uring_register = ${result(register(f, call.opcode, call.arg, call.nrArgs))}, `;
+    if (event.event === "peek" && call?.event === "register") text = `io_uring_register = ${result(register(f, call.opcode, call.arg, call.nrArgs, call.index))}, `;
     if (event.event === "peek" && call?.event === "fdinfo" && call.info !== undefined) text = `fdinfo with ${firstDifference(f, call.info) ?? "the same"}, `;
     const atOnce = f.hasRing ? newCqes(f, tail) : [];
     if (f.hasRing) simulation.settle(f);

@@ -23,7 +23,7 @@ function outcomeIn(state: Machine, call: EnterEvent): "blocks" | "returns" | "un
   f.scheduler = new Simulation();
   const begun = f.nowNs;
   try {
-    enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg });
+    enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg, index: call.index });
     return f.nowNs - begun > ENDLESS_NS ? "blocks" : "returns";
   } catch (error) {
     // [liveness.blocks]

@@ -8,6 +8,7 @@ import { droppable } from "./arbitrary/droppable.ts";
 import { hostileGroup, unboundedWait } from "./arbitrary/hostile-ops.ts";
 import { mix, mostly, pick, record, some } from "./arbitrary/mix.ts";
 import { oddRing, polled, ring } from "./arbitrary/ring.ts";
+import { special, specialRing, withSpecial } from "./arbitrary/special.ts";
 import { shape, shapedOps, shapedRing } from "./arbitrary/shape.ts";
 import { world } from "./arbitrary/world.ts";
 import type { Operation, Program } from "./program.ts";
@@ -42,12 +43,15 @@ function onRing(drawn: Program["ring"], { ring: fields = {}, ringFlags }: Progra
   return polled({ ...drawn, ...fields, flags: [...new Set([...sized, ...ringFlags])] });
 }
 
+/** The ring's flags are not for a theme to change. */
+const fixes = ({ ringFlags, ring: fields }: ProgramOptions): boolean => (ringFlags ?? fields?.flags) !== undefined;
+
 /** A program that uses the ring as a driver does: correctly, if not always wisely. */
 export function legalProgram(options: ProgramOptions = {}): fc.Arbitrary<Program> {
-  return record({ ring, world, shape, drafts: groups(driverGroup, options), skipOrDrain }).map((drawn) => {
-    const on = shapedRing(onRing(drawn.ring, options), drawn.shape);
+  return record({ ring, world, shape, drafts: groups(driverGroup, options), skipOrDrain, special }).map((drawn) => {
+    const on = specialRing(shapedRing(onRing(drawn.ring, options), drawn.shape), drawn.special, fixes(options));
     const manner = { skipOrDrain: drawn.skipOrDrain, repeats: false };
-    const ops = shapedOps(resolve(drawn.drafts, on, manner), on, drawn.shape);
+    const ops = shapedOps(resolve(withSpecial(drawn.drafts, drawn.special, options.maxOps ?? OPS_MAX), on, manner), on, drawn.shape);
     return { version: 1, kind: "legal", ring: on, world: drawn.world, ops };
   });
 }
@@ -85,9 +89,12 @@ export function hostileProgram(options: ProgramOptions = {}): fc.Arbitrary<Progr
     shape,
     repeats: mostly(false, 10, fc.constant(true)),
     endless: mix<Endless | undefined>([79, fc.constant(undefined)], [1, record({ at: fc.nat({ max: 63 }), wait: unboundedWait })]),
-  }).map(({ on: { ring: drawn, odd }, world: within, drafts, skipOrDrain: flags, shape: leaning, repeats, endless }) => {
-    const on = shapedRing(onRing(drawn, odd ? { ...options, ringFlags: undefined } : options), odd ? "wild" : leaning);
-    let all: readonly Draft[] = odd ? drafts.slice(0, Math.max(ODD_OPS_MAX, options.minOps ?? 1)) : drafts;
+    special,
+  }).map(({ on: { ring: drawn, odd }, world: within, drafts, skipOrDrain: flags, shape: leaning, repeats, endless, special: told }) => {
+    const theme = odd ? undefined : told;
+    const wanted = shapedRing(onRing(drawn, odd ? { ...options, ringFlags: undefined } : options), odd ? "wild" : leaning);
+    const on = specialRing(wanted, theme, fixes(options));
+    let all = odd ? drafts.slice(0, Math.max(ODD_OPS_MAX, options.minOps ?? 1)) : withSpecial(drafts, theme, options.maxOps ?? OPS_MAX);
     if (endless !== undefined) all = all.toSpliced(endless.at % all.length, 1, endless.wait);
     const ops = whole(shapedOps(resolve(all, on, { skipOrDrain: flags, repeats }), on, leaning), on);
     return { version: 1, kind: "hostile", ring: on, world: within, ops };

@@ -2,9 +2,9 @@
 // was not an empty one. Only consumed requests count: the entries that io_uring_enter took are found by
 // replaying the application's stores, the way the kernel reads them.
 import {
-  ECANCELED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SQ_CQ_OVERFLOW, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES,
+  ECANCELED, IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG_REG, IORING_ENTER_GETEVENTS, IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SQ_CQ_OVERFLOW, IOSQE_IO_DRAIN, IOSQE_IO_HARDLINK, IOSQE_IO_LINK, OPCODE_NAMES, REGISTER_OPCODES,
 } from "../spec/constants.gen.ts";
-import { SQE } from "../spec/codec.gen.ts";
+import { GETEVENTS_ARG, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import type { Program } from "./program.ts";
 import type { EnterEvent, PeekEvent, SetupEvent, StoreEvent, TraceEvent } from "./trace.ts";
 
@@ -25,12 +25,17 @@ export interface Exercise {
   readonly cancels: number;
   /** Times that procfs showed the ring. */
   readonly readings: number;
+  /** Calls of io_uring_register that succeeded, by name, and those that were refused; those that end a run left out. */
+  readonly registered: Record<string, number>;
+  readonly registerRefused: Record<string, number>;
+  /** Calls that did what they were asked to: either call by an index, and waits of io_uring_enter by their kind. */
+  readonly entered: Record<string, number>;
 }
 
 const LINKS = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 const SQ_HEAD_INDEX = 0;
 const SQ_FLAGS_INDEX = 9;
-const NO_COUNTS = { wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0 };
+const NO_COUNTS = { wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0, registered: {}, registerRefused: {}, entered: {} };
 
 function load32(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
@@ -45,10 +50,36 @@ export function exercised(program: Program, trace: readonly TraceEvent[]): Exerc
     if (event.event === "store") counter.store(event);
     else if (event.event === "enter") counter.enter(event);
     else if (event.event === "peek") counter.peek(event);
+    else if (event.event === "register" && event.filled !== undefined) counter.resize(event.filled);
   }
   const { wraps, overflows, chains, drains, cancels } = counter;
   const readings = trace.filter((event) => event.event === "fdinfo" && event.info !== undefined).length;
-  return { operations: program.ops.length, opcodes: counter.byName(), wraps, overflows, chains, drains, cancels, readings };
+  return { operations: program.ops.length, opcodes: counter.byName(), wraps, overflows, chains, drains, cancels, readings, ...callsOf(trace) };
+}
+
+/** Everything but the cancel that the interpreter ends a run with: its time is without end, and it takes anything. */
+function callsOf(trace: readonly TraceEvent[]): Pick<Exercise, "registered" | "registerRefused" | "entered"> {
+  const calls = { registered: {}, registerRefused: {}, entered: {} };
+  const add = (into: Record<string, number>, name: string): void => void (into[name] = (into[name] ?? 0) + 1);
+  const min = new Map<bigint, boolean>();
+  const ending = trace.findLast((event) => event.event === "alloc" && event.size === SYNC_CANCEL_REG.size);
+  const endsBy = ending?.event === "alloc" ? ending.addr : undefined;
+  for (const event of trace) {
+    if (event.event === "memory" && event.bytes.length >= GETEVENTS_ARG.size) min.set(event.addr, load32(event.bytes, GETEVENTS_ARG.min_wait_usec) !== 0);
+    if (event.event === "register" && event.arg !== endsBy) {
+      const plain = (event.opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0;
+      const name = REGISTER_OPCODES.find(({ value }) => value === plain)?.name.replace("IORING_REGISTER_", "").replace("IORING_", "") ?? `#${plain}`;
+      add(event.result < 0 ? calls.registerRefused : calls.registered, name);
+      if (event.result >= 0 && event.index !== undefined) add(calls.entered, "register by index");
+    }
+    if (event.event !== "enter" || event.watchdog === true || (event.result ?? 0) < 0) continue;
+    if (event.index !== undefined) add(calls.entered, "by index");
+    if ((event.flags & IORING_ENTER_GETEVENTS) === 0 || event.arg === undefined) continue;
+    if ((event.flags & IORING_ENTER_EXT_ARG_REG) !== 0) add(calls.entered, "by region");
+    else if (min.get(event.arg.addr) === true) add(calls.entered, "min wait");
+    if ((event.flags & IORING_ENTER_ABS_TIMER) !== 0) add(calls.entered, "until a moment");
+  }
+  return calls;
 }
 
 class Counter {
@@ -58,9 +89,9 @@ class Counter {
   drains = 0;
   cancels = 0;
   private readonly opcodes = new Map<number, number>();
-  private readonly filled: NonNullable<SetupEvent["filled"]>;
-  private readonly sqes: Uint8Array;
-  private readonly array: Uint32Array;
+  private filled: NonNullable<SetupEvent["filled"]>;
+  private sqes: Uint8Array;
+  private array: Uint32Array;
   private readonly sqeSize: number;
   private readonly hasArray: boolean;
   private readonly start: number;
@@ -89,6 +120,18 @@ class Counter {
     else if (at === head) this.headScribbled = true;
     else if (this.hasArray && at >= array) {
       for (let i = 0; i < bytes.length; i += 4) this.array[(at - array + i) >>> 2] = load32(bytes, i);
+    }
+  }
+
+  /** Pending entries go along, slot by slot. */
+  resize(filled: NonNullable<SetupEvent["filled"]>): void {
+    const { sqes, sqeSize, filled: old } = this;
+    this.sqes = new Uint8Array(filled.sqEntries * sqeSize);
+    this.array = new Uint32Array(filled.sqEntries);
+    this.filled = filled;
+    for (let i = this.head; i !== this.tail && ((this.tail - i) >>> 0) <= filled.sqEntries; i = (i + 1) >>> 0) {
+      const from = sqeSize * (i & (old.sqEntries - 1));
+      this.sqes.set(sqes.subarray(from, from + sqeSize), sqeSize * (i & (filled.sqEntries - 1)));
     }
   }
 

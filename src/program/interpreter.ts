@@ -2,20 +2,24 @@
 // no line here knows which kernel it is. After every call the ring is loaded (a load is not a call: it
 // changes nothing), and at the end everything is cancelled, settled and looked at.
 import { parseFdinfo } from "../fdinfo.ts";
-import { type InfoFile, type Kernel, KernelError, type Region, type Ring } from "../kernel.ts";
+import { type InfoFile, type Kernel, KernelError, type Ring } from "../kernel.ts";
 import {
   IORING_ASYNC_CANCEL_ANY, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
-  IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP,
+  IORING_ENTER_REGISTERED_RING, IORING_REGISTER_RESIZE_RINGS,
+  IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL, IORING_SQ_NEED_WAKEUP,
 } from "../spec/constants.gen.ts";
-import { CQE, GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
+import { KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
 import { SubmissionQueue } from "../ring/sq.ts";
 import { Bookkeeping } from "./bookkeeping.ts";
 import { lowerSqe } from "./lower.ts";
-import type { Operation, Program } from "./program.ts";
-import { isEndless, RING_WORDS } from "./program.ts";
+import { lowerRegistration } from "./lower-registration.ts";
+import type { EnterOperation, Operation, Program, RegisterOperation } from "./program.ts";
+import { isEndless } from "./program.ts";
+import { loadCqe, wordOffset } from "./ring-memory.ts";
 import { ringParams } from "./ring-params.ts";
-import type { EnterEvent, Observer, SeenCqe, TraceEvent } from "./trace.ts";
+import type { EnterEvent, Observer, RegisterEvent, SeenCqe, TraceEvent } from "./trace.ts";
+import { WaitArguments } from "./wait-argument.ts";
 import { ProgramWorld } from "./world.ts";
 
 export interface RunOptions {
@@ -40,7 +44,6 @@ export const WAIT_NS = 200_000n;
 /** Rounds of a settling, and of the end. */
 export const SETTLE_ROUNDS = 16;
 const WORDS = 16;
-const SIGSET_BYTES = 8;
 
 /** Runs a program; the kernel is as it was afterwards. Throws where the program asks for what the model has not. */
 export function runProgram(kernel: Kernel, program: Program, options: RunOptions = {}): RunReport {
@@ -55,7 +58,7 @@ class Run {
   private readonly world: ProgramWorld;
   private readonly books = new Bookkeeping();
   private blockedNs = 0;
-  private waitArg: Region | undefined;
+  private readonly waits: WaitArguments;
   private ring: Ring | undefined;
   private info: InfoFile | undefined;
   private words: Uint32Array = new Uint32Array(0);
@@ -67,6 +70,7 @@ class Run {
     this.program = program;
     this.options = options;
     this.world = new ProgramWorld(kernel, program, (event) => this.record(event));
+    this.waits = new WaitArguments(this.world);
   }
 
   private record(event: TraceEvent): void {
@@ -111,19 +115,30 @@ class Run {
   }
 
   private runOn(ring: Ring): void {
-    const { sqRing } = ring;
-    this.words = new Uint32Array(sqRing.buffer, sqRing.byteOffset, WORDS);
-    this.slots = new DataView(ring.cqRing.buffer, ring.cqRing.byteOffset, ring.cqRing.byteLength);
-    const sq = new SubmissionQueue(ring);
-    const cq = new CompletionQueue(ring);
+    let [sq, cq] = this.map(ring);
     this.seenTail = this.words[ring.params.cqOff.tail >>> 2] ?? 0;
-    if ((ring.params.flags & IORING_SETUP_NO_SQARRAY) === 0) {
-      const { array } = ring.params.sqOff;
-      this.stored("ring", array, sqRing.slice(array, array + 4 * ring.params.sqEntries));
-    }
     this.peek();
-    for (const operation of this.program.ops) this.execute(ring, sq, cq, operation);
+    for (const operation of this.program.ops) {
+      if (operation.op !== "register") this.execute(ring, sq, cq, operation);
+      else if (this.register(ring, sq, operation)) [sq, cq] = this.map(ring);
+    }
     this.finish(ring, cq);
+  }
+
+  /** Both queues, in the memory that the ring has now. */
+  private map(ring: Ring): [SubmissionQueue, CompletionQueue] {
+    const { sqRing, params } = this.mapWords(ring);
+    const sq = new SubmissionQueue(ring);
+    const { array } = params.sqOff;
+    if ((params.flags & IORING_SETUP_NO_SQARRAY) === 0) this.stored("ring", array, sqRing.slice(array, array + 4 * params.sqEntries));
+    return [sq, new CompletionQueue(ring)];
+  }
+
+  private mapWords(ring: Ring): Ring {
+    const { sqRing, cqRing } = ring;
+    this.words = new Uint32Array(sqRing.buffer, sqRing.byteOffset, WORDS);
+    this.slots = new DataView(cqRing.buffer, cqRing.byteOffset, cqRing.byteLength);
+    return ring;
   }
 
   private now(): bigint {
@@ -163,7 +178,7 @@ class Run {
     const fresh = Math.min((cqTail - this.seenTail) >>> 0, cqEntries);
     const cqes: SeenCqe[] = [];
     for (let i = 0; i < fresh; i++) {
-      const cqe = this.loadCqe((cqTail - fresh + i) & (cqEntries - 1));
+      const cqe = loadCqe(ring, this.slots, (cqTail - fresh + i) & (cqEntries - 1));
       cqes.push(cqe);
       // On a ring with IORING_SETUP_CQE_MIXED a long one takes two slots.
       if (cqe.big !== undefined && (ring.params.flags & IORING_SETUP_CQE_MIXED) !== 0) i++;
@@ -173,22 +188,7 @@ class Run {
     for (const cqe of cqes) this.books.completed(this.kernel, cqe);
   }
 
-  private loadCqe(slot: number): SeenCqe {
-    const flags = this.ring?.params.flags ?? 0;
-    const all32 = (flags & IORING_SETUP_CQE32) !== 0;
-    const at = (this.ring?.params.cqOff.cqes ?? 0) + slot * (all32 ? 2 * CQE.size : CQE.size);
-    const seen = {
-      slot,
-      userData: this.slots.getBigUint64(at + CQE.user_data, true),
-      res: this.slots.getInt32(at + CQE.res, true),
-      flags: this.slots.getUint32(at + CQE.flags, true),
-    };
-    const big = all32 || ((flags & IORING_SETUP_CQE_MIXED) !== 0 && (seen.flags & IORING_CQE_F_32) !== 0);
-    if (!big) return seen;
-    return { ...seen, big: [this.slots.getBigUint64(at + CQE.size, true), this.slots.getBigUint64(at + CQE.size + 8, true)] };
-  }
-
-  private execute(ring: Ring, sq: SubmissionQueue, cq: CompletionQueue, operation: Operation): void {
+  private execute(ring: Ring, sq: SubmissionQueue, cq: CompletionQueue, operation: Exclude<Operation, RegisterOperation>): void {
     switch (operation.op) {
       case "sqe": {
         let slot = sq.next();
@@ -202,7 +202,7 @@ class Run {
         return this.fill(ring, slot, operation);
       }
       case "submit":
-        return this.submit(ring, sq, operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0, operation.signals);
+        return this.submit(ring, sq, operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0, operation);
       case "settle":
         return this.settle(ring, cq);
       case "reap":
@@ -220,7 +220,7 @@ class Run {
       case "fdinfo":
         return this.readInfo();
       case "store": {
-        const at = this.wordOffset(ring, operation.word);
+        const at = wordOffset(ring.params, operation.word);
         const old = this.words[at >>> 2] ?? 0;
         this.words[at >>> 2] = operation.value ?? (old + (operation.add ?? 0)) >>> 0;
         return this.stored("ring", at, this.word(at));
@@ -238,6 +238,31 @@ class Run {
     }
   }
 
+  /** Did the ring get other queues? */
+  private register(ring: Ring, sq: SubmissionQueue, operation: RegisterOperation): boolean {
+    const resizes = operation.does.call === "RESIZE_RINGS";
+    if (resizes) this.publish(ring, sq);
+    const lowered = lowerRegistration(operation, this.world, this.books.opened);
+    const done = this.registerCall(ring, lowered) === 0;
+    const resized = done && resizes;
+    if (resized) this.mapWords(ring);
+    this.peek();
+    if (done && lowered.region !== undefined) this.waits.region = lowered.region;
+    for (const answer of lowered.answers) this.world.look(answer);
+    return resized;
+  }
+
+  private registerCall(ring: Ring, { opcode, arg, nrArgs, index }: Pick<RegisterEvent, "opcode" | "arg" | "nrArgs"> & { readonly index?: number | undefined }): number {
+    this.peek();
+    const from = this.now();
+    const result = ring.register(opcode, arg, nrArgs, index);
+    const to = this.now();
+    const resized = result === 0 && (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0 === IORING_REGISTER_RESIZE_RINGS;
+    const more = { ...(index === undefined ? {} : { index }), ...(resized ? { filled: ring.params } : {}) };
+    this.record({ event: "register", from, to, opcode, arg, nrArgs, result, ...more });
+    return result;
+  }
+
   /** Never done in silence: it runs task work. */
   private readInfo(): void {
     this.peek();
@@ -245,16 +270,6 @@ class Run {
     const text = this.info?.read() ?? "";
     this.record({ event: "fdinfo", from, to: this.now(), info: parseFdinfo(text) });
     this.peek();
-  }
-
-  private wordOffset(ring: Ring, word: (typeof RING_WORDS)[number]): number {
-    const { sqOff, cqOff } = ring.params;
-    const offsets = {
-      sqHead: sqOff.head, sqTail: sqOff.tail, sqRingMask: sqOff.ringMask, sqRingEntries: sqOff.ringEntries,
-      sqDropped: sqOff.dropped, sqFlags: sqOff.flags, cqHead: cqOff.head, cqTail: cqOff.tail,
-      cqRingMask: cqOff.ringMask, cqRingEntries: cqOff.ringEntries, cqFlags: cqOff.flags, cqOverflow: cqOff.overflow,
-    };
-    return offsets[word];
   }
 
   private fill(ring: Ring, slot: number, spec: Parameters<typeof lowerSqe>[0]): void {
@@ -265,65 +280,48 @@ class Run {
     this.books.submitted(spec, lowered.fd);
   }
 
-  private submit(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, signals = false): void {
+  private publish(ring: Ring, sq: SubmissionQueue): void {
     if (this.polled) this.peek();
     sq.publish();
     this.stored("ring", ring.params.sqOff.tail, this.word(ring.params.sqOff.tail));
-    if (this.polled) return this.submitPolled(ring, sq, wait, flags, signals);
-    if (wait === 0) return this.enter(ring, { toSubmit: sq.queued, minComplete: 0, flags });
-    this.enter(ring, {
-      toSubmit: sq.queued,
-      minComplete: wait,
-      flags: IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-      arg: this.bound(0n, WAIT_NS, undefined, signals),
-    });
+  }
+
+  private submit(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, { index, signals }: { readonly index?: number | undefined; readonly signals?: boolean | undefined } = {}): void {
+    this.publish(ring, sq);
+    const by = index === undefined ? {} : { index };
+    const all = index === undefined ? flags : flags | IORING_ENTER_REGISTERED_RING;
+    if (this.polled) return this.submitPolled(ring, sq, wait, all, by, signals);
+    const call = { toSubmit: sq.queued, minComplete: wait, ...by };
+    if (wait === 0) return this.enter(ring, { ...call, flags: all });
+    const waits = all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    this.enter(ring, { ...call, flags: waits, arg: this.waits.bound(0n, WAIT_NS, undefined, { signals }) });
   }
 
   /** As liburing does: the thread that polls is woken where it says that it sleeps; no call where there is nothing to ask for. */
-  private submitPolled(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, signals: boolean): void {
+  private submitPolled(ring: Ring, sq: SubmissionQueue, wait: number, flags: number, by: { readonly index?: number }, signals?: boolean): void {
     this.peek();
     const sleeps = ((this.words[ring.params.sqOff.flags >>> 2] ?? 0) & IORING_SQ_NEED_WAKEUP) !== 0;
     const all = sleeps ? flags | IORING_ENTER_SQ_WAKEUP : flags;
-    const call = { toSubmit: sq.queued, minComplete: wait, flags: all };
-    if (wait > 0) this.enter(ring, { ...call, flags: all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg: this.bound(0n, WAIT_NS, undefined, signals) });
+    const call = { toSubmit: sq.queued, minComplete: wait, flags: all, ...by };
+    if (wait > 0) this.enter(ring, { ...call, flags: all | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, arg: this.waits.bound(0n, WAIT_NS, undefined, { signals }) });
     else if (all !== 0) this.enter(ring, call);
   }
 
-  /** A struct io_uring_getevents_arg with a timespec behind it, and a signal mask that lets everything in. */
-  private bound(seconds: bigint, nanoseconds: bigint, timeAddr?: bigint, signals = false): { addr: bigint; size: number } {
-    this.waitArg ??= this.world.alloc(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size + SIGSET_BYTES);
-    const { addr, bytes } = this.waitArg;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    view.setBigUint64(GETEVENTS_ARG.ts, timeAddr ?? addr + BigInt(GETEVENTS_ARG.size), true);
-    view.setBigInt64(GETEVENTS_ARG.size + KERNEL_TIMESPEC.tv_sec, seconds, true);
-    view.setBigInt64(GETEVENTS_ARG.size + KERNEL_TIMESPEC.tv_nsec, nanoseconds, true);
-    view.setBigUint64(GETEVENTS_ARG.sigmask, signals ? addr + BigInt(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size) : 0n, true);
-    view.setUint32(GETEVENTS_ARG.sigmask_sz, signals ? SIGSET_BYTES : 0, true);
-    this.world.stored(this.waitArg);
-    return { addr, size: GETEVENTS_ARG.size };
-  }
-
-  private rawEnter(ring: Ring, operation: Operation & { op: "enter" }): void {
-    const { toSubmit, minComplete, flags } = operation;
-    let arg: { addr: bigint; size: number } | undefined;
-    if (operation.arg === "fault") arg = { addr: this.kernel.memory.faultAddress, size: GETEVENTS_ARG.size };
-    else if (operation.wait !== undefined || operation.arg !== undefined) {
-      const { seconds = 0, nanoseconds = 0 } = operation.wait ?? {};
-      const timeAddr = operation.arg === "time-fault" ? this.kernel.memory.faultAddress : undefined;
-      arg = this.bound(BigInt(seconds), BigInt(nanoseconds), timeAddr, operation.signals);
-      if (operation.arg === "size") arg = { addr: arg.addr, size: GETEVENTS_ARG.size - 8 };
-    }
-    const extended = arg === undefined ? flags & ~IORING_ENTER_EXT_ARG : flags | IORING_ENTER_EXT_ARG;
-    const call = { toSubmit, minComplete, flags: extended >>> 0, ...(arg === undefined ? {} : { arg }) };
+  private rawEnter(ring: Ring, operation: EnterOperation): void {
+    const { toSubmit, minComplete, index } = operation;
+    const { arg, flags: added } = this.waits.of(operation, this.now());
+    const by = index === undefined ? {} : { index };
+    const flags = (operation.flags & ~IORING_ENTER_EXT_ARG) | added | (index === undefined ? 0 : IORING_ENTER_REGISTERED_RING);
+    const call = { toSubmit, minComplete, flags: flags >>> 0, ...(arg === undefined ? {} : { arg }), ...by };
     if (isEndless(operation)) this.options.onRisk?.(this.events, { event: "enter", from: this.now(), to: this.now(), result: undefined, ...call });
     this.enter(ring, call);
   }
 
-  private enter(ring: Ring, call: Pick<EnterEvent, "toSubmit" | "minComplete" | "flags" | "arg" | "watchdog">): void {
+  private enter(ring: Ring, call: Pick<EnterEvent, "toSubmit" | "minComplete" | "flags" | "arg" | "index" | "watchdog">): void {
     // What came since the last look came before this call.
     this.peek();
     const from = this.now();
-    const result = ring.enter(call.toSubmit, call.minComplete, call.flags, call.arg);
+    const result = ring.enter(call.toSubmit, call.minComplete, call.flags, call.arg, call.index);
     const to = this.now();
     if (call.minComplete > 0 && this.books.timers) this.blockedNs += Number(to - from);
     else if (call.watchdog !== true && call.arg !== undefined) this.blockedNs += Number(to - from);
@@ -361,7 +359,7 @@ class Run {
         toSubmit: 0,
         minComplete: Math.min(visible + due, ring.params.cqEntries),
         flags: IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-        arg: this.bound(watchdog / 1_000_000_000n, watchdog % 1_000_000_000n),
+        arg: this.waits.bound(watchdog / 1_000_000_000n, watchdog % 1_000_000_000n),
         watchdog: true,
       });
     }
@@ -385,12 +383,7 @@ class Run {
       this.reap(ring, cq, ring.params.cqEntries);
       if ((this.options.observer?.due(HORIZON_NS) ?? 0) > 0) continue;
       if ((this.options.observer?.pending() ?? 0) === 0 && round > 0) return;
-      this.peek();
-      const from = this.now();
-      const result = ring.register(IORING_REGISTER_SYNC_CANCEL, arg.addr, 1);
-      this.record({
-        event: "register", from, to: this.now(), opcode: IORING_REGISTER_SYNC_CANCEL, arg: arg.addr, nrArgs: 1, result,
-      });
+      this.registerCall(ring, { opcode: IORING_REGISTER_SYNC_CANCEL, arg: arg.addr, nrArgs: 1 });
       this.peek();
     }
   }

@@ -3,6 +3,7 @@
 // descriptors that are not its own. Version 1; JSON in files, checked by this schema.
 import { z } from "zod";
 import { IORING_ENTER_GETEVENTS } from "../spec/constants.gen.ts";
+import { enterFields, registerFields, registrationOf } from "./registration.ts";
 
 /** The operations that programs are made of: those that the model executes. */
 export const PROGRAM_OPCODES = [
@@ -14,7 +15,7 @@ export type ProgramOpcode = (typeof PROGRAM_OPCODES)[number];
 /** Setup flags by name, without IORING_SETUP_. */
 export const RING_FLAGS = [
   "CQSIZE", "CLAMP", "SUBMIT_ALL", "NO_SQARRAY", "COOP_TASKRUN", "SINGLE_ISSUER",
-  "DEFER_TASKRUN", "TASKRUN_FLAG", "SQE128", "CQE32", "CQE_MIXED", "SQPOLL",
+  "DEFER_TASKRUN", "TASKRUN_FLAG", "SQE128", "CQE32", "CQE_MIXED", "SQPOLL", "R_DISABLED",
 ] as const;
 
 /** IOSQE_* by name. */
@@ -93,9 +94,7 @@ const operation = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("sqe"), ...sqeFields }),
   /** Publishes the tail and enters with what was filled in; with `wait`, also waits for what is sure to come, at most that many. */
   z.strictObject({
-    op: z.literal("submit"), getevents: z.boolean().optional(), wait: count.optional(),
-    /** The signal mask of the wait lets every signal in. */
-    signals: z.boolean().optional(),
+    op: z.literal("submit"), getevents: z.boolean().optional(), wait: count.optional(), index: enterFields.index, signals: enterFields.signals,
   }),
   /** Waits until everything has come that must come without more input. */
   z.strictObject({ op: z.literal("settle") }),
@@ -109,6 +108,8 @@ const operation = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("raise") }),
   /** Reads what procfs shows of the ring. Pending task work runs when the call returns. */
   z.strictObject({ op: z.literal("fdinfo") }),
+  /** io_uring_register. */
+  z.strictObject({ op: z.literal("register"), does: registrationOf(descriptor), ...registerFields }),
   // Raw, for hostile programs.
   /** Stores a word of ring memory: a value, or its present value plus `add`. */
   z.strictObject({ op: z.literal("store"), word: z.enum(RING_WORDS), value: u32.optional(), add: z.int().optional() }),
@@ -123,17 +124,19 @@ const operation = z.discriminatedUnion("op", [
     minComplete: u32,
     flags: u32,
     wait: wait.optional(),
-    /** Its signal mask lets every signal in. */
-    signals: z.boolean().optional(),
     /** What the argument is in place of a good one. */
     arg: z.enum(["fault", "time-fault", "size"]).optional(),
+    ...enterFields,
   }),
 ]);
 export type Operation = z.infer<typeof operation>;
+export type EnterOperation = Operation & { op: "enter" };
+export type RegisterOperation = Operation & { op: "register" };
 
 /** A wait with no bound of its own: it may never return. */
 export const isEndless = (of: Operation): boolean =>
-  of.op === "enter" && (of.flags & IORING_ENTER_GETEVENTS) !== 0 && of.minComplete > 0 && of.wait === undefined;
+  of.op === "enter" && (of.flags & IORING_ENTER_GETEVENTS) !== 0 && of.minComplete > 0 && of.wait === undefined &&
+  of.until === undefined && (of.minWait ?? 0) === 0;
 
 export const programSchema = z.strictObject({
   version: z.literal(1),

@@ -7,6 +7,7 @@ import {
 } from "../spec/constants.gen.ts";
 import { KERNEL_TIMESPEC } from "../spec/codec.gen.ts";
 import { PROGRAM_OPCODES, type Address, type Program, type ProgramOpcode, type SqeSpec } from "./program.ts";
+import { callFault } from "./call-safety.ts";
 
 /** The faulting page is at least this long; accesses from its start never leave it. */
 const FAULT_BYTES = 4096;
@@ -21,6 +22,8 @@ export function memorySafe(program: Program): string | undefined {
   const openat = new Set<number>();
   const others = new Set<number>();
   for (const [i, operation] of program.ops.entries()) {
+    const unsafe = callFault(operation);
+    if (unsafe !== undefined) return `operation ${i} (${operation.op}): ${unsafe}`;
     if (operation.op !== "sqe" && operation.op !== "slot") continue;
     const sqe = operation.op === "slot" ? operation.sqe : operation;
     const where = `operation ${i} (${nameOf(sqe)})`;

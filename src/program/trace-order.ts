@@ -2,6 +2,8 @@
 // bytes inside memory that is there. A trace that fails here is no trace of any kernel, so nobody judges it.
 import {
   IORING_CQE_F_32,
+  IORING_REGISTER_RESIZE_RINGS,
+  IORING_REGISTER_USE_REGISTERED_RING,
   IORING_SETUP_CQE32,
   IORING_SETUP_CQE_MIXED,
   IORING_SETUP_NO_SQARRAY,
@@ -9,7 +11,7 @@ import {
 } from "../spec/constants.gen.ts";
 import { CQE, SQE } from "../spec/codec.gen.ts";
 import type { IoUringParams } from "../kernel.ts";
-import type { PeekEvent, SeenCqe, SetupEvent, SystemEvent, TraceEvent } from "./trace.ts";
+import type { PeekEvent, RegisterEvent, SeenCqe, SetupEvent, SystemEvent, TraceEvent } from "./trace.ts";
 
 /** All memory of one trace together. */
 const MEMORY_MAX = 1 << 28;
@@ -51,6 +53,8 @@ export class TraceOrder {
       case "enter":
         this.ended = event.result === undefined;
         return undefined;
+      case "register":
+        return this.register(event);
       case "peek":
         return this.setUp?.filled === undefined ? undefined : this.peek(event, this.setUp.filled);
       default:
@@ -65,6 +69,17 @@ export class TraceOrder {
     if (event.result >= 0 && event.filled === undefined)
       return `expected "filled", what the kernel filled in, for the result is ${event.result}; got none`;
     if (event.result < 0 && event.filled !== undefined) return `expected no "filled", for the result is ${event.result}; got one`;
+    return undefined;
+  }
+
+  /** Other queues have other sizes from there on. */
+  private register({ opcode, result, filled }: RegisterEvent): string | undefined {
+    const resized = (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0 === IORING_REGISTER_RESIZE_RINGS && result === 0;
+    if (resized !== (filled !== undefined))
+      return resized
+        ? 'expected "filled", the parameters of the ring that was resized, got none'
+        : 'expected no "filled", for this call gave the ring no other size; got one';
+    if (filled !== undefined && this.setUp !== undefined) this.setUp = { ...this.setUp, filled };
     return undefined;
   }
 

@@ -114,10 +114,13 @@ export const EVENT_SCHEMAS = {
   }),
   enter: z.strictObject({
     event: z.literal("enter"), ...timed, toSubmit: u32, minComplete: u32, flags: u32,
-    arg: z.strictObject({ addr: u64, size: safe }).exactOptional(),
+    arg: z.strictObject({ addr: u64, size: safe }).exactOptional(), index: u32.exactOptional(),
     result: i32.optional(), watchdog: z.boolean().exactOptional(),
   }),
-  register: z.strictObject({ event: z.literal("register"), ...timed, opcode: u32, arg: u64, nrArgs: u32, result: i32 }),
+  register: z.strictObject({
+    event: z.literal("register"), ...timed, opcode: u32, arg: u64, nrArgs: u32, index: u32.exactOptional(), result: i32,
+    filled: filledParams.exactOptional(),
+  }),
   fdinfo: z.strictObject({ event: z.literal("fdinfo"), ...timed, info: ringInfo.optional() }),
   peek: z.strictObject({ event: z.literal("peek"), ...timed, cqTail: u32, cqes: z.array(seenCqe), words: z.array(u32).length(WORDS) }),
   look: z.strictObject({ event: z.literal("look"), ...timed, addr: u64, bytes }),

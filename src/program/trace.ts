@@ -79,6 +79,8 @@ export interface EnterEvent extends Timed {
   readonly minComplete: number;
   readonly flags: number;
   readonly arg?: { readonly addr: bigint; readonly size: number };
+  /** In the descriptor's place, with IORING_ENTER_REGISTERED_RING. */
+  readonly index?: number;
   readonly result?: number | undefined;
   /** The wait was bounded by a watchdog, not by the program: running into it means that something inevitable did not come. */
   readonly watchdog?: boolean;
@@ -88,7 +90,11 @@ export interface RegisterEvent extends Timed {
   readonly opcode: number;
   readonly arg: bigint;
   readonly nrArgs: number;
+  /** In the descriptor's place, with IORING_REGISTER_USE_REGISTERED_RING. */
+  readonly index?: number;
   readonly result: number;
+  /** The ring's parameters after IORING_REGISTER_RESIZE_RINGS, where it succeeded. */
+  readonly filled?: IoUringParams;
 }
 /** The application read what procfs shows of the ring. No `info`: somebody held its lock, and nothing was shown. */
 export interface FdinfoEvent extends Timed {

@@ -64,8 +64,8 @@ export class ProgramWorld {
   }
 
   /** Memory of the program, zeroed, until it ends. */
-  alloc(size: number): Region {
-    const region = this.kernel.memory.alloc(size, 16);
+  alloc(size: number, align = 16): Region {
+    const region = this.kernel.memory.alloc(size, align);
     this.regions.push(region);
     const from = this.kernel.nowNs();
     this.record({ event: "alloc", from, to: from, addr: region.addr, size });
@@ -130,14 +130,17 @@ export class ProgramWorld {
     return { result, ...(second === undefined ? {} : { second }) };
   }
 
+  /** The application loads memory that a call of its own may have filled. */
+  look({ addr, bytes }: Region): void {
+    const from = this.kernel.nowNs();
+    this.record({ event: "look", from, to: from, addr, bytes: bytes.slice() });
+  }
+
   /** Looks at the buffers, the files, what the pipes and eventfds still hold, and whether a signal is pending. */
   lookAtEverything(): void {
     // Nothing of it is left for the program that comes after this one.
     if (this.raised) this.system({ call: "take-signal" });
-    for (const { addr, bytes } of this.buffers) {
-      const from = this.kernel.nowNs();
-      this.record({ event: "look", from, to: from, addr, bytes: bytes.slice() });
-    }
+    for (const region of this.buffers) this.look(region);
     for (const [name, fd] of this.fds) {
       if (!this.kernel.system.owns(fd)) continue;
       if (name.startsWith("f")) this.system({ call: "pread", fd, size: 8192, offset: 0 });

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { test } from "vitest";
 import { runCampaign } from "../../src/cli/campaign.ts";
 import { isDivergence } from "../../src/cli/tally.ts";
+import { Unmodelled } from "../../src/kernel.ts";
 import { createModelKernel } from "../../src/model/kernel.ts";
 import type { ModelKernelOptions } from "../../src/model/kernel.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
@@ -16,11 +17,21 @@ test("self-agreement: the oracle judges every run of the model legal, a third of
   expectAgreement(await runCampaign({ backend: "model", runs: 400, seed: SEED, maxOps: LONG }), minimum);
 });
 
+/** What the model has not (one program in some thousands) says nothing here; too many of them fail the property. */
+function orUnmodelled<T>(run: () => T): T | undefined {
+  try {
+    return run();
+  } catch (error) {
+    fc.pre(!(error instanceof Unmodelled));
+    throw error;
+  }
+}
+
 test("self-agreement: the same program, seed and counters give the same trace", () => {
   const traceOf = (program: Program, options: ModelKernelOptions): string | undefined => {
     const kernel = createModelKernel(options);
     try {
-      return runAndJudge(kernel, program, { keepTrace: true }).trace;
+      return orUnmodelled(() => runAndJudge(kernel, program, { keepTrace: true }).trace);
     } finally {
       kernel.close();
     }
@@ -28,7 +39,7 @@ test("self-agreement: the same program, seed and counters give the same trace", 
   const counters = fc.integer({ min: 2 ** 32 - 20, max: 2 ** 32 - 1 });
   fc.assert(
     fc.property(legalProgram({ maxOps: 30 }), fc.nat(), counters, (program, seed, start) => traceOf(program, { seed, counters: start }) === traceOf(program, { seed, counters: start })),
-    { seed: SEED, numRuns: 50 },
+    { seed: SEED, numRuns: 50, maxSkipsPerRun: 1 },
   );
 });
 
@@ -36,10 +47,10 @@ test("self-agreement: on programs that fast-check shrinks itself", () => {
   fc.assert(
     fc.property(legalProgram({ maxOps: 20 }), fc.nat(), (program, seed) => {
       const kernel = createModelKernel({ seed });
-      const outcome = runAndJudge(kernel, program);
+      const outcome = orUnmodelled(() => runAndJudge(kernel, program));
       kernel.close();
-      if (isDivergence(outcome)) throw new Error(`seen: ${outcome.verdict.seen}\nallowed: ${outcome.verdict.allowed?.join("\n  or ")}`);
+      if (outcome !== undefined && isDivergence(outcome)) throw new Error(`seen: ${outcome.verdict.seen}\nallowed: ${outcome.verdict.allowed?.join("\n  or ")}`);
     }),
-    { seed: SEED, numRuns: 100 },
+    { seed: SEED, numRuns: 100, maxSkipsPerRun: 1 },
   );
 });

@@ -3,9 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { anyProgram, hostileProgram, legalProgram } from "../../src/program/arbitrary.ts";
-import { PROGRAM_OPCODES, programSchema, type Program, type SqeSpec } from "../../src/program/program.ts";
+import { isEndless, PROGRAM_OPCODES, programSchema, type Operation, type Program, type SqeSpec } from "../../src/program/program.ts";
 import { memorySafe } from "../../src/program/safety.ts";
-import { IORING_ENTER_GETEVENTS } from "../../src/spec/constants.gen.ts";
 
 const PROGRAMS = 5000;
 const SEED = 20_24;
@@ -13,6 +12,11 @@ const draw = (of: fc.Arbitrary<Program>): Program[] => fc.sample(of, { numRuns: 
 
 const requests = (program: Program): SqeSpec[] =>
   program.ops.flatMap((op) => (op.op === "sqe" ? [op] : op.op === "slot" ? [op.sqe] : []));
+const CALLS = [
+  "RING_FDS", "UNREGISTER_RING_FDS", "QUERY", "PROBE", "PERSONALITY", "CLOCK", "SYNC_CANCEL", "MEM_REGION", "ENABLE_RINGS", "RESTRICTIONS", "RESIZE_RINGS",
+  "EVENTFD", "EVENTFD_ASYNC", "UNREGISTER_EVENTFD", "UNREGISTER_PERSONALITY",
+];
+
 const has = (sqe: SqeSpec, flag: "IO_LINK" | "IO_HARDLINK" | "IO_DRAIN"): boolean => sqe.flags?.includes(flag) ?? false;
 const links = (sqe: SqeSpec): boolean => has(sqe, "IO_LINK") || has(sqe, "IO_HARDLINK");
 
@@ -49,7 +53,7 @@ describe("random programs", () => {
     expectGood(legal);
     expectGood(hostile);
     expect(new Set(legal.flatMap((p) => p.ops.map((op) => op.op)))).toEqual(
-      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo", "raise"]),
+      new Set(["sqe", "submit", "settle", "reap", "write", "read", "close", "fdinfo", "raise", "register", "enter", "store"]),
     );
     expect(new Set(any.map((p) => p.kind))).toEqual(new Set(["legal", "hostile"]));
   });
@@ -95,10 +99,18 @@ describe("random programs", () => {
     expect(repeating.length / PROGRAMS).toBeLessThan(0.15);
   });
 
+  test("tell the ring something beside its queues, one in eight of them", () => {
+    for (const programs of [any, legal, hostile]) {
+      const told = programs.filter((p) => p.ops.some((op) => op.op === "register" || ((op.op === "submit" || op.op === "enter") && op.index !== undefined) || (op.op === "enter" && (op.until ?? op.minWait ?? op.region) !== undefined)));
+      expect(told.length / PROGRAMS).toBeGreaterThan(0.08);
+      expect(told.length / PROGRAMS).toBeLessThan(0.16);
+    }
+    const calls = new Set(any.flatMap((p) => p.ops.flatMap((op) => (op.op === "register" ? [op.does.call] : []))));
+    for (const call of CALLS) expect(calls, call).toContain(call);
+  });
+
   test("seldom wait without a bound, and seldom ask for a ring that is refused", () => {
-    const endless = hostile.filter((p) =>
-      p.ops.some((op) => op.op === "enter" && (op.flags & IORING_ENTER_GETEVENTS) !== 0 && op.minComplete > 0 && op.wait === undefined),
-    );
+    const endless = hostile.filter((p) => p.ops.some(isEndless));
     expect(endless.length).toBeGreaterThan(0);
     expect(endless.length).toBeLessThanOrEqual(PROGRAMS / 60);
     const odd = hostile.filter(({ ring }) => ring.entries === 0 || ring.entries > 8 || ring.resv !== undefined || ring.unknownFlags !== undefined);
@@ -212,6 +224,21 @@ describe("memorySafe", () => {
   test("looks into slots", () => {
     const sqe = { opcode: "CLOSE" as const, userData: 1 };
     expect(memorySafe({ ...base, kind: "hostile", ops: [{ op: "slot", slot: 0, sqe }] })).toMatch(/descriptor 0/);
+  });
+
+  const badCalls: [string, Operation, RegExp][] = [
+    ["more entries than there are", { op: "register", does: { call: "RING_FDS", entries: [] }, count: 2 }, /count is 2, and there are 0/],
+    ["an argument that faults where there is none", { op: "register", does: { call: "ENABLE_RINGS" }, arg: "fault" }, /no argument/],
+    ["many entries in a page that faults", { op: "register", does: { call: "PROBE" }, arg: "fault", count: 257 }, /at most 64/],
+    ["restrictions that nothing could be cleaned up under", { op: "register", does: { call: "RESTRICTIONS", allow: [{ kind: "SQE_OP", value: 0 }] } }, /SYNC_CANCEL/],
+    ["pages behind one that faults", { op: "register", does: { call: "MEM_REGION", memory: "fault", pages: 2 } }, /at most one page/],
+    ["waits without an end by the kernel's memory", { op: "register", does: { call: "MEM_REGION", memory: "kernel", pages: 1, waits: true } }, /nothing would bound/],
+    ["a wait by an entry without a time", { op: "enter", toSubmit: 0, minComplete: 1, flags: 1, region: { offset: 0 } }, /holds no time/],
+    ["a wait by halves of two entries", { op: "enter", toSubmit: 0, minComplete: 1, flags: 1, region: { offset: 8 }, wait: { seconds: 0, nanoseconds: 1 } }, /halves/],
+  ];
+  test.each(badCalls)("names the fault of %s", (_what, operation, fault) => {
+    expect(memorySafe({ ...base, ops: [operation] })).toMatch(/^operation 0 /);
+    expect(memorySafe({ ...base, ops: [operation] })).toMatch(fault);
   });
 
   test("keeps descriptors apart from other results", () => {

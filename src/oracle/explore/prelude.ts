@@ -1,11 +1,11 @@
 // What comes before the first operation of a program that is explored: its world and its ring on a machine of the
 // model, and its requests as bytes. The world is made by the code that makes it for every other run.
-import { KernelError, type KernelProfile, type Region } from "../../kernel.ts";
+import { KernelError, Unmodelled, type KernelProfile, type Region } from "../../kernel.ts";
 import { createModelKernel } from "../../model/kernel.ts";
 import { Machine } from "../../model/machine.ts";
 import { Simulation } from "../../model/simulate.ts";
 import { lowerSqe } from "../../program/lower.ts";
-import type { Program, SqeSpec } from "../../program/program.ts";
+import type { Operation, Program, SqeSpec } from "../../program/program.ts";
 import { ringParams } from "../../program/ring-params.ts";
 import type { TraceEvent } from "../../program/trace.ts";
 import { ProgramWorld } from "../../program/world.ts";
@@ -54,8 +54,21 @@ export interface PreludeOptions {
 /** When the program begins: a deadline may lie before that, and no clock shows less than nothing. */
 const BEGUN_NS = 3_600_000_000_000n;
 
-/** Throws Unmodelled where the ring is of a kind that the model has not. */
+/** Calls that explorations leave out. */
+const beyond = (operation: Operation): string | undefined => {
+  if (operation.op === "register") return `io_uring_register ${operation.does.call}`;
+  if ((operation.op === "submit" || operation.op === "enter") && operation.index !== undefined) return "a ring by an index";
+  if (operation.op !== "enter") return undefined;
+  if (operation.region !== undefined) return "a wait by a memory region";
+  return operation.minWait !== undefined || operation.until !== undefined ? "a wait with minWait or until" : undefined;
+};
+
+/** Throws Unmodelled where the ring is of a kind that the model has not, and where explorations leave an operation out. */
 export function prelude(program: Program, { profile, untilNs }: PreludeOptions): Prelude {
+  for (const [i, operation] of program.ops.entries()) {
+    const left = beyond(operation);
+    if (left !== undefined) throw new Unmodelled(`operation ${i} is ${left}, and an exploration goes into no such call`);
+  }
   const kernel = createModelKernel({ profile });
   const machine = new Machine({ profile, scheduler: new Simulation() });
   let isOpen = false;

@@ -2,7 +2,7 @@
 // and `resolve` gives every request its user_data and every reference a number: after generation, so
 // that dropping operations leaves a program whose references still mean something.
 import { IORING_NOP_CQE32, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
-import type { Address, Operation, Program, SqeSpec } from "../program.ts";
+import type { Address, Operation, Program, RegisterOperation, SqeSpec } from "../program.ts";
 
 /** What a request that cancels or changes another one looks for. */
 export interface Target {
@@ -20,6 +20,8 @@ export type SqeDraft = { readonly [K in keyof Omit<SqeSpec, "userData">]: SqeSpe
 
 export type Draft =
   | Exclude<Operation, { op: "sqe" } | { op: "slot" }>
+  /** SYNC_CANCEL: `target` becomes the user_data. */
+  | (RegisterOperation & { readonly target?: Target | undefined })
   | ({ readonly op: "sqe" } & SqeDraft)
   | { readonly op: "slot"; readonly slot: number; readonly sqe: SqeDraft };
 
@@ -61,7 +63,7 @@ function slow(address: Address): Address {
 }
 
 class Resolver {
-  private readonly known: Known[] = [];
+  readonly known: Known[] = [];
   private readonly manner: Manner;
   private readonly repeatsTimers: boolean;
 
@@ -117,7 +119,7 @@ function shortOnly(draft: Draft): Draft {
 const ROOMY = 256;
 
 const mayHang = (ring: Program["ring"], drafts: readonly Draft[]): boolean =>
-  ring.flags.includes("CQE_MIXED") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter"));
+  ring.flags.includes("CQE_MIXED") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter" || op === "register"));
 
 export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner: Manner): Operation[] {
   const resolver = new Resolver(manner, mayHang(ring, drafts) ? drafts.map(shortOnly) : drafts);
@@ -127,6 +129,10 @@ export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner:
     if (draft.op === "sqe") {
       const { op, ...sqe } = draft;
       return { op, ...resolver.sqe(sqe, index) };
+    }
+    if (draft.op === "register" && "target" in draft) {
+      const { target, does, ...how } = draft;
+      return { ...how, does: does.call === "SYNC_CANCEL" && target !== undefined ? { ...does, userData: find(resolver.known, target) } : does };
     }
     return draft.op === "array" ? { ...draft, slot: draft.slot % slots } : { ...draft };
   });

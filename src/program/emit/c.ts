@@ -22,11 +22,18 @@ export function emitFault(program: Program): string | undefined {
   if ((flags & IORING_SETUP_CQE_MIXED) !== 0) return "its completions take one slot or two (CQE_MIXED), and the C program reads slots of one size";
   const reads = program.ops.findIndex(({ op }) => op === "fdinfo");
   if (reads >= 0) return `operation ${reads} reads what procfs shows of the ring, which is not part of what the C program prints`;
-  const raises = program.ops.findIndex((of) => of.op === "raise" || ((of.op === "enter" || of.op === "submit") && of.signals === true));
-  if (raises >= 0) return `operation ${raises} is about a signal, and the C program sends and takes none`;
+  for (const [i, operation] of program.ops.entries()) {
+    if (operation.op === "raise") return `operation ${i} sends a signal, and the C program sends none`;
+    if (operation.op === "register") return `operation ${i} registers something (${operation.does.call}), and the C program makes no memory for that`;
+    const left = operation.op === "enter" || operation.op === "submit" ? leftOut(operation) : undefined;
+    if (left !== undefined) return `operation ${i} (${operation.op}) has ${left}, which the C program's calls have not`;
+  }
   const fault = memorySafe(program);
   return fault === undefined ? undefined : `it is not safe to run: ${fault}`;
 }
+
+const leftOut = (operation: Operation & { op: "enter" | "submit" }): string | undefined =>
+  (["index", "region", "minWait", "until", "signals"] as const).find((field) => field in operation && Reflect.get(operation, field) !== undefined);
 
 /** The text of the C program. Throws Error where `emitFault` says that there is none. */
 export function emitC(program: Program): string {
@@ -185,8 +192,7 @@ function operationLines(operation: Operation, world: World): string[] {
       return [`  if (!(p.flags & NO_SQARRAY)) store(p.sq.array + 4 * (${operation.slot}u & (p.sq_entries - 1)), ${operation.index}u);`];
     case "enter":
       return enterLines(operation);
-    case "fdinfo":
-    case "raise":
+    case "fdinfo": case "register": case "raise":
       return [];
   }
 }

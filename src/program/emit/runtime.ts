@@ -200,7 +200,10 @@ void settle(void) {
   for (;;) {
     uint32_t visible = seen_tail - load(p.cq.head);
     if (visible >= p.cq_entries) {
+      uint32_t head = load(p.cq.head);
       reap(p.cq_entries);
+      /* a head that was stored beyond the tail makes no room */
+      if (load(p.cq.head) == head) return;
       continue;
     }
     uint32_t before = seen_tail;

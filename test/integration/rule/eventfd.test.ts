@@ -49,6 +49,37 @@ onBoth("[eventfd.signal-per-posting] two completions of one posting signal once"
   expect(count(on, fd)).toBe(0n);
 });
 
+onBoth("[eventfd.async-workers-only] neither the thread that polls nor a timer is a worker", (on) => {
+  const polled = on.ring(8, { flags: abi.IORING_SETUP_SQPOLL });
+  const fd = on.eventfd();
+  expect(register(on, polled, fd, abi.IORING_REGISTER_EVENTFD_ASYNC)).toBe(0);
+  polled.push(nop(1n));
+  polled.enter(1, 0, abi.IORING_ENTER_SQ_WAKEUP);
+  expect(polled.wait(1).length).toBe(1);
+  // Behind a call that the thread's lock is needed for.
+  expect(register(on, polled, fd)).toBe(-abi.EBUSY);
+  expect(count(on, fd)).toBe(0n);
+  const ring = on.ring();
+  expect(register(on, ring, fd, abi.IORING_REGISTER_EVENTFD_ASYNC)).toBe(0);
+  ring.submit({ opcode: abi.IORING_OP_TIMEOUT, userData: 1n, addr: on.timespec(0n, 1_000_000n), len: 1 });
+  expect(ring.wait(1)).toEqual([{ userData: 1n, res: -abi.ETIME, flags: 0 }]);
+  expect(count(on, fd)).toBe(0n);
+});
+
+onBoth("[poll.own-signal-ends] a multishot poll of the eventfd that its own ring signals", (on) => {
+  const ring = on.ring();
+  const [fd, other] = [on.eventfd(), on.eventfd()];
+  register(on, ring, fd);
+  const polls = (of: number, userData: bigint): SqeFields =>
+    ({ opcode: abi.IORING_OP_POLL_ADD, fd: of, opFlags: abi.POLLIN, len: abi.IORING_POLL_ADD_MULTI, userData });
+  ring.submit(polls(fd, 1n), polls(other, 2n));
+  ring.submit(nop(3n));
+  expect(ring.wait(2)).toEqual([{ userData: 3n, res: 0, flags: 0 }, { userData: 1n, res: abi.POLLIN, flags: 0 }]);
+  // One that somebody else signals goes on.
+  on.kernel.system.write(other, new Uint8Array(8).fill(1));
+  expect(ring.wait(1)).toEqual([{ userData: 2n, res: abi.POLLIN, flags: abi.IORING_CQE_F_MORE }]);
+});
+
 onBoth("[eventfd.not-for-backlog] a completion in the backlog signals when it is flushed", (on) => {
   const ring = on.ring(1, { flags: abi.IORING_SETUP_CQSIZE, cqEntries: 1 });
   const fd = on.eventfd();

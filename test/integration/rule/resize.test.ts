@@ -154,6 +154,42 @@ onBoth("[resize.array-empty] [resize.keeps-sqes] a ring with an SQ array", (on) 
   expect(reaped(to)).toEqual([3]);
 });
 
+onBoth("[resize.array-moves] where the SQ array is then", (on) => {
+  for (const flags of [0, abi.IORING_SETUP_CQE32, abi.IORING_SETUP_SQE128, abi.IORING_SETUP_CQE_MIXED]) {
+    for (const [entries, cqEntries] of [[2, 4], [4, 8], [8, 64]] as const) {
+      const to = ring(on, 1, flags, 2);
+      const other = ring(on, entries, flags, cqEntries);
+      expect(resize(on, to, entries, CQSIZE, cqEntries)[0]).toBe(0);
+      expect(to.ring.params.sqOff.array).toBe(other.ring.params.sqOff.array);
+      // It is what leads to the entry.
+      to.slot(1, nop(5));
+      to.storeArray(0, 1);
+      to.storeSq("tail", 1);
+      expect(to.enter(1, 0, GETEVENTS)).toBe(1);
+      expect(reaped(to)).toEqual([5]);
+    }
+  }
+});
+
+onBoth("[resize.poll-buckets] polls of a ring whose CQ became larger", (on) => {
+  const { read: fd } = on.pipe();
+  const order = (first: number, second: number): (bigint | undefined)[] => {
+    const to = ring(on, 4, NO_SQARRAY, first);
+    const waits = (userData: bigint): SqeFields => ({ opcode: abi.IORING_OP_POLL_ADD, fd, opFlags: abi.POLLIN, userData });
+    if (second !== 0) expect(resize(on, to, 4, CQSIZE, second)[0]).toBe(0);
+    to.submit(waits(0xaaa6n), waits(0x100_0000_aaafn), waits(0xaab3n), waits(0xaac1n));
+    return [1, 2, 3, 4].map(() => {
+      to.submit({ opcode: abi.IORING_OP_ASYNC_CANCEL, opFlags: abi.IORING_ASYNC_CANCEL_OP, len: abi.IORING_OP_POLL_ADD, userData: 9n });
+      to.enter(0, 0, GETEVENTS);
+      return to.reap().find(({ res }) => res === -abi.ECANCELED)?.userData;
+    });
+  };
+  const [small, large] = [order(4, 0), order(256, 0)];
+  expect(small).not.toEqual(large);
+  expect(order(256, 4)).toEqual(large);
+  expect(order(4, 256)).toEqual(small);
+});
+
 onBoth("[resize.wrap-loses] counters on either side of 2^32", (on) => {
   const to = ring(on, 4);
   for (let slot = 0; slot < 4; slot++) to.slot(slot, nop(100 + slot));
