@@ -16,14 +16,16 @@ import {
 import { Checkpoint } from "./checkpoint.ts";
 import { dueCompletions, isOverdue } from "./due.ts";
 import { applyFdinfo } from "./fdinfo.ts";
-import { allowedInstead, describe } from "./explain.ts";
+import { allowedInstead, callInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
+import { Looked } from "./looked.ts";
 import { isQuiet } from "./quiet.ts";
 import { runs, type Survivor } from "./run.ts";
 import { NEARBY, SEARCHES, type Search } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
+type Stopped = Partial<Verdict> & { readonly verdict: Verdict["verdict"] };
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
@@ -59,9 +61,10 @@ export class Checker implements Observer {
   private narrowed = false;
   private judged = 0;
   private largest = 1;
-  private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
+  private stopped: Stopped | undefined;
   private readonly choices: Choices = {};
   private readonly checkpoint = new Checkpoint();
+  private readonly looked = new Looked();
 
   constructor(options: CheckerOptions) {
     const { profile, strictness = "profile", retries = true } = options;
@@ -87,6 +90,8 @@ export class Checker implements Observer {
   }
 
   private judge(event: TraceEvent): void {
+    const fault = this.looked.fault(event);
+    if (fault !== undefined) return this.reject(event, fault);
     try {
       if (!this.step(event) && !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event);
       this.judged++;
@@ -284,15 +289,17 @@ export class Checker implements Observer {
     return events.every((event) => this.step(event));
   }
 
-  /** No candidate explains the event: illegal, where every run was tried. */
-  private reject(event: TraceEvent): void {
+  /** No candidate explains the event: illegal, where every run was tried. `fault`: there is nothing to try. */
+  private reject(event: TraceEvent, fault?: string): void {
     const at = this.events.length - 1;
     const call = this.events[at - 1];
+    const unsure = this.narrowed && fault === undefined;
+    const seen = event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event);
     this.stopped = {
-      verdict: this.narrowed ? "unknown" : "illegal",
-      ...(this.narrowed ? { limit: "no run was found, but not all of them were tried" } : {}),
+      verdict: unsure ? "unknown" : "illegal",
+      ...(unsure ? { limit: "no run was found, but not all of them were tried" } : {}),
       at,
-      seen: event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event),
+      seen: fault === undefined ? seen : `${seen}: ${fault}`,
       allowed: this.candidates.slice(0, 8).map((m) => allowedInstead(m, event, call)),
     };
   }
@@ -334,6 +341,26 @@ export class Checker implements Observer {
     return Math.max(...this.candidates.map(open));
   }
 
+  /** Nothing more comes: a call that nobody looked after is judged by what it returned. */
+  end(): Verdict {
+    const call = this.held;
+    if (call !== undefined && this.stopped === undefined) {
+      // An event that does nothing.
+      this.event({ event: "alloc", from: call.to, to: call.to, addr: 0n, size: 0 });
+      this.events.pop();
+      this.judged = Math.min(this.judged, this.events.length);
+      if (this.stopped !== undefined) this.stopped = this.blamed(this.stopped, call);
+    }
+    return this.verdict();
+  }
+
+  /** What was found wrong behind a call is the call's. */
+  private blamed(stopped: Stopped, call: Call): Stopped {
+    const at = this.events.length - 1;
+    return { ...stopped, at, seen: describe(call), allowed: this.candidates.slice(0, 8).map((m) => callInstead(m, call)) };
+  }
+
+  /** So far. */
   verdict(): Verdict {
     return {
       verdict: "legal",

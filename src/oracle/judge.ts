@@ -25,7 +25,7 @@ export function runAndJudge(kernel: Kernel, program: Program, options: JudgeOpti
       ? {}
       : { onRisk: (events, next) => onRisk(JSON.stringify({ trace: formatTrace({ version: 1, events }), modelSaysForever: blocksForever(checker, next) })) }),
   });
-  const verdict = checker.verdict();
+  const verdict = checker.end();
   const trace = verdict.verdict !== "legal" || options.keepTrace === true ? formatTrace({ version: 1, events: report.events }) : undefined;
   return {
     verdict,
@@ -43,6 +43,6 @@ function blocksForever(checker: Checker, next: EnterEvent): boolean {
 /** Judges a trace that was recorded elsewhere. */
 export function judgeTrace(events: readonly TraceEvent[], checker: Checker): Verdict {
   for (const event of events) checker.event(event);
-  return checker.verdict();
+  return checker.end();
 }
 

@@ -6,7 +6,7 @@ import type { Machine } from "../model/machine.ts";
 import { Simulation } from "../model/simulate.ts";
 import type { EnterEvent, TraceEvent } from "../program/trace.ts";
 import { Checker, type CheckerOptions } from "./checker.ts";
-import { allowedInstead, describe } from "./explain.ts";
+import { callInstead, describe } from "./explain.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Events that are kept; a trace with more is judged so far. */
@@ -126,9 +126,4 @@ export class RecordedJudge {
         allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)),
       });
   }
-}
-
-/** What a state would have shown of this call. */
-function callInstead(m: Machine, call: TraceEvent): string {
-  return allowedInstead(m, { event: "peek", from: call.to, to: call.to, cqTail: 0, cqes: [], words: [] }, call);
 }
