@@ -121,7 +121,10 @@ export class Guided implements Scheduler {
 
   run(m: Machine, step: Step): void {
     if (++this.steps > STEPS_MAX) throw NOT_THIS_RUN;
+    const before = this.exhaustive && step.kind === "task-work" ? m.key() : undefined;
     take(m, step);
+    // All of it turned out not to have been queued yet: the run without this step goes on alike, and for ever with it.
+    if (before !== undefined && before === m.key()) throw NOT_THIS_RUN;
   }
 
   /** Between two calls: task work that came late may run before the next one. */
