@@ -20,8 +20,9 @@ import { allowedInstead, callInstead, describe } from "./explain.ts";
 import type { Guided } from "./guided.ts";
 import { Looked } from "./looked.ts";
 import { isQuiet } from "./quiet.ts";
+import { neverShown } from "./never.ts";
 import { runs, type Survivor } from "./run.ts";
-import { NEARBY, SEARCHES, type Search } from "./search.ts";
+import { NEARBY, PATIENT, SEARCHES, type Search } from "./search.ts";
 import type { Choices, Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
@@ -43,11 +44,14 @@ export interface CheckerOptions {
   readonly strictness?: Strictness;
   /** false: the first search's word is the last (rules.ts). */
   readonly retries?: boolean;
+  /** Takes the time to try what a campaign leaves out: fewer verdicts are unknown. */
+  readonly patient?: boolean;
 }
 
 export class Checker implements Observer {
   private readonly profile: KernelProfile;
   private readonly retries: boolean;
+  private readonly patient: boolean;
   private readonly events: TraceEvent[] = [];
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
@@ -67,8 +71,9 @@ export class Checker implements Observer {
   private readonly looked = new Looked();
 
   constructor(options: CheckerOptions) {
-    const { profile, strictness = "profile", retries = true } = options;
+    const { profile, strictness = "profile", retries = true, patient = false } = options;
     this.retries = retries;
+    this.patient = patient;
     this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
     this.candidates = [this.fresh()];
     for (const [point, alternatives] of Object.entries(CHOICE_POINTS))
@@ -93,7 +98,10 @@ export class Checker implements Observer {
     const fault = this.looked.fault(event);
     if (fault !== undefined) return this.reject(event, fault);
     try {
-      if (!this.step(event) && !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event);
+      if (!this.step(event)) {
+        const never = neverShown(this.events);
+        if (never !== undefined || !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event, never);
+      }
       this.judged++;
       if (event.event === "peek") this.checkpoint.pass(this.events.length, this.candidates);
     } catch (error) {
@@ -268,10 +276,12 @@ export class Checker implements Observer {
   /** Before a trace is rejected, it is judged from the beginning by wider searches. */
   private retry(): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
-    for (const wider of SEARCHES.slice(this.attempt + 1)) {
+    for (const wider of [...SEARCHES.slice(1), ...(this.patient ? PATIENT : [])].slice(this.attempt)) {
       // Where a search spent all it had, one that tries more would not come to an end: the second, or the first by far.
       const { budget } = this.search;
-      if (this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
+      if (!this.patient && this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
+      // The search that failed left nothing out: another one won't find more.
+      if (this.search.effort === 2 && !this.narrowed) return false;
       const before = this.candidates;
       this.attempt++;
       this.search = wider;
