@@ -237,7 +237,8 @@ export class Guided implements Scheduler {
 
   beforeTaskWork(m: Machine): void {
     this.at++;
-    if (this.exhaustive && racing(m)) this.interleave(m, () => beside(m, enabled(m)));
+    // Other task work comes before this, as a step of its own, or behind it: inside it there would be no end to it.
+    if (this.exhaustive && racing(m)) this.interleave(m, () => beside(m, enabled(m)).filter((s) => s.kind !== "task-work"));
     else if (defersTaskWork(m)) this.queueShown(m);
   }
 

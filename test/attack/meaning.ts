@@ -22,6 +22,8 @@ export function mayBeEither(original: readonly TraceEvent[], kind: MutationClass
   switch (kind) {
     case "order":
       return eitherOrder(original, change, story);
+    case "missing":
+      return eitherLater(original, change, story);
     case "word":
       return eitherWord(original, change, story);
     case "res":
@@ -47,6 +49,16 @@ function eitherOrder(original: readonly TraceEvent[], change: Change, story: Sto
   const beside = (one: StoredSqe, other: StoredSqe): boolean => one !== other && one.chain !== other.chain && (story.mayBeLate(one) || story.mayBeLate(other));
   if (!ones.some((one) => others.some((other) => beside(one, other)))) return undefined;
   return { rule: "submit.order-unspecified", why: "two requests that were under way together" };
+}
+
+/** A trace may end before a request has completed that nobody waits for any more. */
+function eitherLater(original: readonly TraceEvent[], change: Change, story: Story): Either | undefined {
+  const after = completions(change.events);
+  const gone = completions(original).find(({ cqe }, i) => cqe.userData !== after[i]?.cqe.userData || cqe.res !== after[i].cqe.res || cqe.flags !== after[i].cqe.flags);
+  if (gone === undefined || original.slice(change.at).some((event) => event.event === "enter" && event.minComplete > 0)) return undefined;
+  return story.of(gone.cqe.userData, gone.at).some((sqe) => story.mayBeLate(sqe))
+    ? { rule: "liveness.due", why: "it may be late, and the trace ends before anybody waits for it" }
+    : undefined;
 }
 
 const changedWord = (original: readonly TraceEvent[], change: Change): readonly [index: number, bits: number] => {
