@@ -4,9 +4,13 @@ import type { KernelProfile } from "../kernel.ts";
 import { FEATURES, REGISTER_OPCODES, SETUP_FLAGS } from "../spec/constants.gen.ts";
 import { OPS } from "../spec/ops.gen.ts";
 
+const releases = new Map<string, readonly number[]>();
+
 /** Is something that came with release `since` in a kernel of this version? */
 export function has(version: readonly [number, number], since: string): boolean {
-  const [major = 0, minor = 0] = since.split(".").map(Number);
+  let first = releases.get(since);
+  if (first === undefined) releases.set(since, (first = since.split(".").map(Number)));
+  const [major = 0, minor = 0] = first;
   return version[0] > major || (version[0] === major && version[1] >= minor);
 }
 

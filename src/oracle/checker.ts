@@ -2,11 +2,9 @@
 // the kernel can be in by what was seen: one run that explains the trace makes it legal. Where none is
 // left, the search begins anew from the first event, wider each time; the last one tries every step at
 // every place, and where it left nothing out, the trace is illegal.
-import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
-import { enter } from "../model/enter.ts";
+import { Unmodelled, type KernelProfile } from "../kernel.ts";
 import { WORD } from "../model/layout.ts";
 import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
-import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
 import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
@@ -14,16 +12,17 @@ import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
 import { Checkpoint } from "./checkpoint.ts";
-import { dueCompletions, isOverdue } from "./due.ts";
+import { Counted } from "./counted.ts";
+import { dueCompletions, isOverdue, WATCHDOG_HIT_NS } from "./due.ts";
 import { applyFdinfo } from "./fdinfo.ts";
 import { allowedInstead, callInstead, describe } from "./explain.ts";
-import type { Guided } from "./guided.ts";
+import { Guided } from "./guided.ts";
 import { Looked } from "./looked.ts";
 import { isQuiet } from "./quiet.ts";
 import { neverShown } from "./never.ts";
-import { runs, type Survivor } from "./run.ts";
+import { runs, survives, type Survivor } from "./run.ts";
 import { NEARBY, PATIENT, SEARCHES, type Search } from "./search.ts";
-import type { Choices, Strictness, Verdict } from "./verdict.ts";
+import type { Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
 type Stopped = Partial<Verdict> & { readonly verdict: Verdict["verdict"] };
@@ -33,9 +32,6 @@ const SPENT_BEAM = 4;
 /** So many budgets are far too much. */
 const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
-
-/** A wait with a watchdog that took this long ran into it. */
-const WATCHDOG_HIT_NS = 400_000_000n;
 
 const ranIntoWatchdog = (call: EnterEvent): boolean => call.watchdog === true && call.to - call.from >= WATCHDOG_HIT_NS;
 
@@ -66,9 +62,15 @@ export class Checker implements Observer {
   private judged = 0;
   private largest = 1;
   private stopped: Stopped | undefined;
-  private readonly choices: Choices = {};
+  private readonly counted = new Counted();
   private readonly checkpoint = new Checkpoint();
   private readonly looked = new Looked();
+  /** The event that the move under way began with: a call before its look. */
+  private begun = 0;
+  /** Judges an event for the first time, and not again what it had judged. */
+  private live = true;
+  /** Comes back to where it was. */
+  private restoring = false;
 
   constructor(options: CheckerOptions) {
     const { profile, strictness = "profile", retries = true, patient = false } = options;
@@ -76,8 +78,6 @@ export class Checker implements Observer {
     this.patient = patient;
     this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
     this.candidates = [this.fresh()];
-    for (const [point, alternatives] of Object.entries(CHOICE_POINTS))
-      this.choices[point] = Object.fromEntries(alternatives.map((a) => [a, 0]));
   }
 
   private fresh(): Machine {
@@ -112,6 +112,7 @@ export class Checker implements Observer {
 
   /** Judges one event; false where no candidate explains it. */
   private step(event: TraceEvent): boolean {
+    if (this.live) this.begun = this.events.length - (this.held === undefined ? 1 : 2);
     if (event.event === "peek") {
       const call = this.held;
       this.held = undefined;
@@ -121,6 +122,7 @@ export class Checker implements Observer {
       const call = this.held;
       this.held = undefined;
       if (!this.advance(undefined, (m, guide) => this.callOf(m, guide, call, call.to))) return false;
+      if (this.live) this.begun++;
     }
     switch (event.event) {
       case "enter":
@@ -203,6 +205,7 @@ export class Checker implements Observer {
 
   /** Every candidate moves; false where none survives. */
   private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
+    if (this.straight(peek, move)) return true;
     const { search } = this;
     const survivors: Survivor[] = [];
     for (const candidate of this.candidates) {
@@ -217,9 +220,30 @@ export class Checker implements Observer {
     const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);
     if (distinct.length === 0) return false;
     this.largest = Math.max(this.largest, distinct.length);
-    this.count(distinct);
+    if (!this.restoring) this.counted.count(distinct);
     this.candidates = distinct.map((s) => s.machine);
     return true;
+  }
+
+  /**
+   * One candidate with nothing under way mostly has one way to go: it goes there itself, with no copy of it made. Where that
+   * turns out to be wrong, or one of several ways, it is brought back to where it was, and false.
+   */
+  private straight(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void): boolean {
+    const [candidate, another] = this.candidates;
+    const from = this.checkpoint.last;
+    if (!this.live || another !== undefined || candidate === undefined || from === undefined) return false;
+    if (candidate.requests.size > 0) return false;
+    const guide = new Guided([], peek === undefined ? undefined : expectedCqes(candidate, peek), this.search.effort);
+    candidate.scheduler = guide;
+    if (survives(candidate, guide, move) && guide.trail.length === 0) return true;
+    this.restoring = true;
+    this.candidates = from.states.map((m) => m.fork());
+    const { spent } = this;
+    this.repeat(this.events.slice(from.judged, this.begun));
+    this.spent = spent;
+    this.restoring = false;
+    return false;
   }
 
   /** As many as the search goes on with, from all over the list: neighbours are much alike. */
@@ -238,18 +262,6 @@ export class Checker implements Observer {
       if (!byKey.has(key)) byKey.set(key, survivor);
     }
     return [...byKey.values()];
-  }
-
-  /** Counts what the kernel was seen to choose: only where the trace leaves no doubt. */
-  private count(survivors: readonly Survivor[]): void {
-    const [only] = survivors;
-    if (only === undefined || survivors.length > 1) return;
-    for (const { point, alternatives, index } of only.trail) {
-      const counts = (this.choices[point] ??= {});
-      const name = alternatives[index] ?? "?";
-      const alternative = point === "fd.recycled" && name !== "none" ? "file" : name;
-      counts[alternative] = (counts[alternative] ?? 0) + 1;
-    }
   }
 
   /** A wider search from the checkpoint; the search that failed goes on with what that finds. */
@@ -296,7 +308,11 @@ export class Checker implements Observer {
   }
 
   private repeat(events: readonly TraceEvent[]): boolean {
-    return events.every((event) => this.step(event));
+    const { live } = this;
+    this.live = false;
+    const explained = events.every((event) => this.step(event));
+    this.live = live;
+    return explained;
   }
 
   /** No candidate explains the event: illegal, where every run was tried. `fault`: there is nothing to try. */
@@ -327,21 +343,6 @@ export class Checker implements Observer {
     } catch (error) {
       if (!(error instanceof Unmodelled)) throw error;
       return 0;
-    }
-  }
-
-  /** From this state, on a fair run: does this call never return, or only when a timer ends that nobody waits for? */
-  wouldBlock(state: Machine, call: EnterEvent): boolean {
-    const f = state.fork();
-    f.scheduler = new Simulation();
-    try {
-      const begun = f.nowNs;
-      enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg });
-      return f.nowNs - begun > WATCHDOG_HIT_NS;
-    } catch (error) {
-      if (error instanceof WouldBlockForever) return true;
-      if (error instanceof Unmodelled) return false;
-      throw error;
     }
   }
 
@@ -376,7 +377,7 @@ export class Checker implements Observer {
       verdict: "legal",
       events: this.events.length,
       judgedEvents: this.judged,
-      choices: this.choices,
+      choices: this.counted.choices(),
       candidates: this.largest,
       ...this.stopped,
     };

@@ -90,14 +90,13 @@ export class RecordedJudge {
     this.#held = undefined;
     if (held === undefined || this.#stopped !== undefined) return this.#stopped === undefined;
     const { call, at } = held;
-    const before = this.#checker.states;
     // An event that does nothing.
     this.#checker.event({ event: "alloc", from: call.to, to: call.to, addr: 0n, size: 0 });
     const verdict = this.#checker.verdict();
     if (verdict.verdict === "legal") return true;
     if (verdict.at === undefined) this.#stop({ ...verdict, judgedEvents: at });
     else
-      this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: before.slice(0, 8).map((m) => callInstead(m, call)) });
+      this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)) });
     return false;
   }
 
