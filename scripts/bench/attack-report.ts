@@ -22,6 +22,8 @@ interface Survivor extends Pick<Attack, "kind" | "at" | "what" | "verdict" | "se
 
 export interface AttackResult extends AttackRun {
   readonly unmutated: { readonly legal: number; readonly illegal: number; readonly unknown: number };
+  /** Traces that were not legal as they were recorded. */
+  readonly notLegal: readonly { readonly trace: number; readonly verdict: string; readonly seen: string }[];
   readonly attacked: number;
   readonly changed: number;
   readonly illegal: number;
@@ -51,6 +53,7 @@ export function jsonOf(answers: readonly Answer[], run: AttackRun): AttackResult
   const { traces, seed, backend, release, lost } = run;
   return {
     traces, seed, backend, release, lost, unmutated: { legal: said("legal"), illegal: said("illegal"), unknown: said("unknown") },
+    notLegal: ordered.filter((a) => a.verdict !== "legal").map((a) => ({ trace: a.index, verdict: a.verdict, seen: a.seen ?? "" })),
     attacked: attacks.length, changed: sum("changed"), illegal: sum("illegal"), share: share(perClass), perClass, survivors, either: [...byRule.values()],
   };
 }
@@ -62,6 +65,7 @@ export function summaryLines(result: AttackResult): string[] {
   return [
     `${result.attacked} traces of ${result.backend === "real" ? `Linux ${result.release}` : "the model"}, each mutated once; ${result.lost} programs left none`,
     `not mutated: ${unmutated.legal} legal, ${unmutated.illegal} ILLEGAL, ${unmutated.unknown} unknown (those were not attacked)`,
+    ...result.notLegal.map((t) => `trace ${t.trace}, not mutated: ${t.verdict}, ${t.seen}`),
     "",
     `${"class".padEnd(10)}  changed  illegal  unknown  legal   either (legal)`,
     ...perClass.map((row) => `${row.kind.padEnd(10)}${[row.changed, row.illegal, row.unknown, row.legal].map((n) => String(n).padStart(9)).join("")}${`${row.either} (${row.eitherLegal})`.padStart(17)}`),
@@ -98,6 +102,10 @@ export function reportOf(result: AttackResult): string {
       ["class", "changed", "illegal", "of these refused by the reader too", "unknown", "legal", "either", "of these legal"],
       perClass.map((r) => [r.kind, r.changed, r.illegal, r.refused, r.unknown, r.legal, r.either, r.eitherLegal]),
     ),
+    "",
+    "## Not legal as recorded",
+    "",
+    ...(result.notLegal.length === 0 ? ["None."] : table(["trace", "verdict", "seen, or why"], result.notLegal.map((t) => [t.trace, t.verdict, t.seen]))),
     "",
     "## Left aside",
     "",

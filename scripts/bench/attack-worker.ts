@@ -15,7 +15,9 @@ export interface Answer {
   readonly index: number;
   /** Of the trace as it was recorded. */
   readonly verdict: Verdict["verdict"];
+  /** Not legal: what was seen there, and the trace. */
   readonly seen?: string | undefined;
+  readonly trace?: string;
   /** Left out: it was not legal, or had no place for any mutation. */
   readonly attack?: Attack | undefined;
 }
@@ -23,7 +25,7 @@ export interface Answer {
 function answer({ index, trace }: Task, judging: Judging, seed: number): Answer {
   const { events } = parseTrace(trace);
   const { verdict, seen, limit, unmodelled } = judged(events, judging);
-  if (verdict !== "legal") return { index, verdict, seen: seen ?? limit ?? unmodelled };
+  if (verdict !== "legal") return { index, verdict, seen: seen ?? limit ?? unmodelled, trace };
   return { index, verdict, attack: attack(events, judging, index, seed + index) };
 }
 

@@ -1,13 +1,14 @@
 // `npm run bench:attack`: attacks the oracle. Programs as `ringspec diff` draws them are run and recorded, on the real
 // kernel where there is one; each trace is judged as it is, then with one mutation (test/attack/). Writes
 // docs/reports/attack.md.
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { chooseBackend, sayMissing } from "../../src/cli/backend.ts";
 import { modelSettingsOf } from "../../src/cli/campaign.ts";
+import { SAVE_DIRECTORY } from "../../src/cli/diff.ts";
 import type { KernelFacts } from "../../src/cli/messages.ts";
 import { Pool } from "../../src/cli/pool.ts";
 import { drawPrograms } from "../../src/cli/programs.ts";
@@ -49,7 +50,7 @@ function readOptions(): Options | undefined {
   });
   if (values.help) return undefined;
   const number = (name: string, text: string, least: number): number => {
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
+    if (/^\d{1,10}$/.test(text) && Number(text) >= least) return Number(text);
     throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 100)}`);
   };
   return {
@@ -126,6 +127,14 @@ async function record(pool: Pool, { traces, seed }: Options, real: boolean, judg
   return lost;
 }
 
+/** A trace of a kernel that the oracle rejects is a finding: ringspec check says more. */
+function keep(seed: number, index: number, trace: string): void {
+  mkdirSync(SAVE_DIRECTORY, { recursive: true });
+  const path = join(SAVE_DIRECTORY, `attack-${seed}-${index}.trace.jsonl`);
+  writeFileSync(path, trace);
+  process.stdout.write(`ILLEGAL though not mutated: ${path}\n`);
+}
+
 async function main(): Promise<number> {
   let options: Options | undefined;
   try {
@@ -149,6 +158,7 @@ async function main(): Promise<number> {
     const judges = new Judges(judging, options);
     const lost = await record(pool, options, backend === "real", judges);
     await judges.close();
+    for (const { index, verdict, trace } of judges.answers) if (verdict === "illegal" && trace !== undefined) keep(options.seed, index, trace);
     const result = jsonOf(judges.answers, { ...options, backend, release: facts.release, lost });
     process.stdout.write(`${summaryLines(result).join("\n")}\n`);
     if (options.report) writeFileSync(join(packageRoot, REPORT), reportOf(result));

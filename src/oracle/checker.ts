@@ -69,6 +69,8 @@ export class Checker implements Observer {
   private begun = 0;
   /** Judges an event for the first time, and not again what it had judged. */
   private live = true;
+  /** So many events had come when there was last more than one way: from there on it can come back to where it was by itself. */
+  private branched = 0;
   /** Comes back to where it was. */
   private restoring = false;
 
@@ -216,6 +218,7 @@ export class Checker implements Observer {
       for (const survivor of found) survivors.push(survivor);
       if (tried > 1) this.spent += tried * cost;
       this.narrowed ||= incomplete;
+      if (this.live && tried > 1) this.branched = this.events.length;
     }
     const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);
     if (distinct.length === 0) return false;
@@ -233,14 +236,14 @@ export class Checker implements Observer {
     const [candidate, another] = this.candidates;
     const from = this.checkpoint.last;
     if (!this.live || another !== undefined || candidate === undefined || from === undefined) return false;
-    if (candidate.requests.size > 0) return false;
+    if (candidate.requests.size > 0 || from.judged < this.branched) return false;
     const guide = new Guided([], peek === undefined ? undefined : expectedCqes(candidate, peek), this.search.effort);
     candidate.scheduler = guide;
     if (survives(candidate, guide, move) && guide.trail.length === 0) return true;
     this.restoring = true;
     this.candidates = from.states.map((m) => m.fork());
     const { spent } = this;
-    this.repeat(this.events.slice(from.judged, this.begun));
+    if (!this.repeat(this.events.slice(from.judged, this.begun))) throw new Error("oracle: one way to go, and it is not found again");
     this.spent = spent;
     this.restoring = false;
     return false;
@@ -279,6 +282,7 @@ export class Checker implements Observer {
     });
     this.search = search;
     this.spent = spent;
+    this.branched = this.events.length;
     if (found) return true;
     this.narrowed = narrowed;
     this.candidates = candidates;
@@ -301,6 +305,7 @@ export class Checker implements Observer {
       this.narrowed = false;
       this.held = undefined;
       this.candidates = [this.fresh()];
+      this.branched = this.events.length;
       if (this.repeat(this.events)) return true;
       if (this.candidates.every((m) => !m.hasRing)) this.candidates = before;
     }
