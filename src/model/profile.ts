@@ -8,9 +8,13 @@ import { RULES, type RuleId } from "../spec/rules.gen.ts";
 
 export type Version = readonly [number, number];
 
+const releases = new Map<string, readonly number[]>();
+
 /** Is something that came with release `since` in a kernel of this version? */
 export function has(version: Version, since: string): boolean {
-  const [major = 0, minor = 0] = since.split(".").map(Number);
+  let first = releases.get(since);
+  if (first === undefined) releases.set(since, (first = since.split(".").map(Number)));
+  const [major = 0, minor = 0] = first;
   return version[0] > major || (version[0] === major && version[1] >= minor);
 }
 

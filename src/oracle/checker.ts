@@ -2,11 +2,9 @@
 // the kernel can be in by what was seen: one run that explains the trace makes it legal. Where none is
 // left, the search begins anew from the first event, wider each time; the last one tries every step at
 // every place, and where it left nothing out, the trace is illegal.
-import { Unmodelled, WouldBlockForever, type KernelProfile } from "../kernel.ts";
-import { enter } from "../model/enter.ts";
+import { Unmodelled, type KernelProfile } from "../kernel.ts";
 import { WORD } from "../model/layout.ts";
 import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
-import { CHOICE_POINTS } from "../model/choices.ts";
 import { Simulation } from "../model/simulate.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
 import { defersTaskWork } from "../model/task-work.ts";
@@ -15,17 +13,21 @@ import {
   applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
 } from "./apply.ts";
 import { Checkpoints } from "./checkpoint.ts";
-import { dueCompletions, isOverdue } from "./due.ts";
+import { Counted } from "./counted.ts";
+import { dueCompletions, isOverdue, WATCHDOG_HIT_NS } from "./due.ts";
 import { Foresight } from "./foresight.ts";
 import { applyFdinfo } from "./fdinfo.ts";
-import { allowedInstead, describe } from "./explain.ts";
-import type { Guided } from "./guided.ts";
+import { allowedInstead, callInstead, describe } from "./explain.ts";
+import { Guided } from "./guided.ts";
+import { Looked } from "./looked.ts";
 import { isQuiet } from "./quiet.ts";
-import { runs, type Survivor } from "./run.ts";
-import { NEARBY, SEARCHES, type Search } from "./search.ts";
-import type { Choices, Strictness, Verdict } from "./verdict.ts";
+import { neverShown } from "./never.ts";
+import { runs, survives, type Survivor } from "./run.ts";
+import { NEARBY, PATIENT, SEARCHES, type Search } from "./search.ts";
+import type { Strictness, Verdict } from "./verdict.ts";
 
 type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
+type Stopped = Partial<Verdict> & { readonly verdict: Verdict["verdict"] };
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
@@ -35,9 +37,6 @@ const PATIENCE = 3;
 const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
 
-/** A wait with a watchdog that took this long ran into it. */
-const WATCHDOG_HIT_NS = 400_000_000n;
-
 const ranIntoWatchdog = (call: EnterEvent): boolean => call.watchdog === true && call.to - call.from >= WATCHDOG_HIT_NS;
 
 export interface CheckerOptions {
@@ -45,11 +44,14 @@ export interface CheckerOptions {
   readonly strictness?: Strictness;
   /** false: the first search's word is the last (rules.ts). */
   readonly retries?: boolean;
+  /** Takes the time to try what a campaign leaves out: fewer verdicts are unknown. */
+  readonly patient?: boolean;
 }
 
 export class Checker implements Observer {
   private readonly profile: KernelProfile;
   private readonly retries: boolean;
+  private readonly patient: boolean;
   private readonly events: TraceEvent[] = [];
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
@@ -63,21 +65,29 @@ export class Checker implements Observer {
   private narrowed = false;
   private judged = 0;
   private largest = 1;
-  private stopped: Partial<Verdict> & { verdict: Verdict["verdict"] } | undefined;
-  private readonly choices: Choices = {};
+  private stopped: Stopped | undefined;
+  private readonly counted = new Counted();
   private readonly checkpoints = new Checkpoints();
+  private readonly looked = new Looked();
+  /** The event that the move under way began with: a call before its look. */
+  private begun = 0;
+  /** Judges an event for the first time, and not again what it had judged. */
+  private live = true;
+  /** So many events had come when there was last more than one way: from there on it can come back to where it was by itself. */
+  private branched = 0;
+  /** Comes back to where it was. */
+  private restoring = false;
   /** What a search that starts again knows of the events that the one before it came to. */
   private foresight: Foresight | undefined;
   /** The event that is judged. */
   private at = 0;
 
   constructor(options: CheckerOptions) {
-    const { profile, strictness = "profile", retries = true } = options;
+    const { profile, strictness = "profile", retries = true, patient = false } = options;
     this.retries = retries;
+    this.patient = patient;
     this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
     this.candidates = [this.fresh()];
-    for (const [point, alternatives] of Object.entries(CHOICE_POINTS))
-      this.choices[point] = Object.fromEntries(alternatives.map((a) => [a, 0]));
   }
 
   private fresh(): Machine {
@@ -95,8 +105,13 @@ export class Checker implements Observer {
   }
 
   private judge(event: TraceEvent): void {
+    const fault = this.looked.fault(event);
+    if (fault !== undefined) return this.reject(event, fault);
     try {
-      if (!this.step(event) && !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event);
+      if (!this.step(event)) {
+        const never = neverShown(this.events);
+        if (never !== undefined || !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event, never);
+      }
       this.judged++;
       if (event.event === "peek") this.checkpoints.pass(this.events.length, this.candidates);
     } catch (error) {
@@ -107,6 +122,7 @@ export class Checker implements Observer {
 
   /** Judges one event; false where no candidate explains it. */
   private step(event: TraceEvent): boolean {
+    if (this.live) this.begun = this.events.length - (this.held === undefined ? 1 : 2);
     if (event.event === "peek") {
       const call = this.held;
       this.held = undefined;
@@ -116,6 +132,7 @@ export class Checker implements Observer {
       const call = this.held;
       this.held = undefined;
       if (!this.advance(undefined, (m, guide) => this.callOf(m, guide, call, call.to))) return false;
+      if (this.live) this.begun++;
     }
     switch (event.event) {
       case "enter":
@@ -199,6 +216,7 @@ export class Checker implements Observer {
 
   /** Every candidate moves; false where none survives. */
   private advance(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void, cqEntries?: number): boolean {
+    if (this.straight(peek, move, cqEntries)) return true;
     const { search } = this;
     const ahead = this.foresight?.from(this.at);
     const survivors: Survivor[] = [];
@@ -210,11 +228,12 @@ export class Checker implements Observer {
       for (const survivor of found) survivors.push(survivor);
       if (tried > 1) this.spent += tried * cost;
       this.narrowed ||= incomplete;
+      if (this.live && tried > 1) this.branched = this.events.length;
     }
     const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);
     if (distinct.length === 0) return false;
     this.largest = Math.max(this.largest, distinct.length);
-    this.count(distinct);
+    if (!this.restoring) this.counted.count(distinct);
     this.candidates = distinct.map((s) => s.machine);
     return true;
   }
@@ -222,6 +241,27 @@ export class Checker implements Observer {
   /** What a ring's own thread did, or a list that waited for the next call, shows late: a search that starts again gets more. */
   private patience(m: Machine): number {
     return this.foresight !== undefined && m.hasRing && (hasPollThread(m) || defersTaskWork(m)) ? PATIENCE : 1;
+  }
+
+  /**
+   * One candidate with nothing under way mostly has one way to go: it goes there itself, with no copy of it made. Where that
+   * turns out to be wrong, or one of several ways, it is brought back to where it was, and false.
+   */
+  private straight(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void, cqEntries?: number): boolean {
+    const [candidate, another] = this.candidates;
+    const from = this.checkpoints.places[0];
+    if (!this.live || another !== undefined || candidate === undefined || from === undefined) return false;
+    if (candidate.requests.size > 0 || from.judged < this.branched) return false;
+    const guide = new Guided([], peek === undefined ? undefined : expectedCqes(candidate, peek, cqEntries), this.search.effort);
+    candidate.scheduler = guide;
+    if (survives(candidate, guide, move) && guide.trail.length === 0) return true;
+    this.restoring = true;
+    this.candidates = from.states.map((m) => m.fork());
+    const { spent } = this;
+    if (!this.repeat(from.judged, this.begun)) throw new Error("oracle: one way to go, and it is not found again");
+    this.spent = spent;
+    this.restoring = false;
+    return false;
   }
 
   /** As many as the search goes on with, from all over the list: neighbours are much alike. */
@@ -240,18 +280,6 @@ export class Checker implements Observer {
       if (!byKey.has(key)) byKey.set(key, survivor);
     }
     return [...byKey.values()];
-  }
-
-  /** Counts what the kernel was seen to choose: only where the trace leaves no doubt. */
-  private count(survivors: readonly Survivor[]): void {
-    const [only] = survivors;
-    if (only === undefined || survivors.length > 1) return;
-    for (const { point, alternatives, index } of only.trail) {
-      const counts = (this.choices[point] ??= {});
-      const name = alternatives[index] ?? "?";
-      const alternative = point === "fd.recycled" && name !== "none" ? "file" : name;
-      counts[alternative] = (counts[alternative] ?? 0) + 1;
-    }
   }
 
   /** A wider search from a checkpoint; the search that failed goes on with what that finds. */
@@ -273,6 +301,7 @@ export class Checker implements Observer {
     this.foresight = undefined;
     this.search = search;
     this.spent = spent;
+    this.branched = this.events.length;
     if (found) return true;
     this.narrowed = narrowed;
     this.candidates = candidates;
@@ -282,10 +311,12 @@ export class Checker implements Observer {
   /** Before a trace is rejected, it is judged from the beginning by wider searches. */
   private retry(): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
-    for (const wider of SEARCHES.slice(this.attempt + 1)) {
+    for (const wider of [...SEARCHES.slice(1), ...(this.patient ? PATIENT : [])].slice(this.attempt)) {
       // Where a search spent all it had, one that tries more would not come to an end: the second, or the first by far.
       const { budget } = this.search;
-      if (this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
+      if (!this.patient && this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
+      // The search that failed left nothing out: another one won't find more.
+      if (this.search.effort === 2 && !this.narrowed) return false;
       const before = this.candidates;
       this.attempt++;
       this.search = wider;
@@ -294,6 +325,7 @@ export class Checker implements Observer {
       this.held = undefined;
       this.candidates = [this.fresh()];
       this.foresight = new Foresight(this.events);
+      this.branched = this.events.length;
       const found = this.repeat(0);
       this.foresight = undefined;
       if (found) return true;
@@ -302,22 +334,28 @@ export class Checker implements Observer {
     return false;
   }
 
-  private repeat(first: number): boolean {
-    return this.events.slice(first).every((event, i) => {
+  private repeat(first: number, end = this.events.length): boolean {
+    const { live } = this;
+    this.live = false;
+    const explained = this.events.slice(first, end).every((event, i) => {
       this.at = first + i;
       return this.step(event);
     });
+    this.live = live;
+    return explained;
   }
 
-  /** No candidate explains the event: illegal, where every run was tried. */
-  private reject(event: TraceEvent): void {
+  /** No candidate explains the event: illegal, where every run was tried. `fault`: there is nothing to try. */
+  private reject(event: TraceEvent, fault?: string): void {
     const at = this.events.length - 1;
     const call = this.events[at - 1];
+    const unsure = this.narrowed && fault === undefined;
+    const seen = event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event);
     this.stopped = {
-      verdict: this.narrowed ? "unknown" : "illegal",
-      ...(this.narrowed ? { limit: "no run was found, but not all of them were tried" } : {}),
+      verdict: unsure ? "unknown" : "illegal",
+      ...(unsure ? { limit: "no run was found, but not all of them were tried" } : {}),
       at,
-      seen: event.event === "peek" && call !== undefined && call.event !== "peek" ? `${describe(call)}, then ${describe(event)}` : describe(event),
+      seen: fault === undefined ? seen : `${seen}: ${fault}`,
       allowed: this.candidates.slice(0, 8).map((m) => allowedInstead(m, event, call)),
     };
   }
@@ -338,33 +376,38 @@ export class Checker implements Observer {
     }
   }
 
-  /** From this state, on a fair run: does this call never return, or only when a timer ends that nobody waits for? */
-  wouldBlock(state: Machine, call: EnterEvent): boolean {
-    const f = state.fork();
-    f.scheduler = new Simulation();
-    try {
-      const begun = f.nowNs;
-      enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg, index: call.index });
-      return f.nowNs - begun > WATCHDOG_HIT_NS;
-    } catch (error) {
-      if (error instanceof WouldBlockForever) return true;
-      if (error instanceof Unmodelled) return false;
-      throw error;
-    }
-  }
-
   pending(): number {
     if (this.stopped !== undefined) return 0;
     const open = (m: Machine): number => [...m.requests.values()].filter((r) => r.state !== "done").length;
     return Math.max(...this.candidates.map(open));
   }
 
+  /** Nothing more comes: a call that nobody looked after is judged by what it returned. */
+  end(): Verdict {
+    const call = this.held;
+    if (call !== undefined && this.stopped === undefined) {
+      // An event that does nothing.
+      this.event({ event: "alloc", from: call.to, to: call.to, addr: 0n, size: 0 });
+      this.events.pop();
+      this.judged = Math.min(this.judged, this.events.length);
+      if (this.stopped !== undefined) this.stopped = this.blamed(this.stopped, call);
+    }
+    return this.verdict();
+  }
+
+  /** What was found wrong behind a call is the call's. */
+  private blamed(stopped: Stopped, call: Call): Stopped {
+    const at = this.events.length - 1;
+    return { ...stopped, at, seen: describe(call), allowed: this.candidates.slice(0, 8).map((m) => callInstead(m, call)) };
+  }
+
+  /** So far. */
   verdict(): Verdict {
     return {
       verdict: "legal",
       events: this.events.length,
       judgedEvents: this.judged,
-      choices: this.choices,
+      choices: this.counted.choices(),
       candidates: this.largest,
       ...this.stopped,
     };

@@ -3,8 +3,9 @@
 // says nothing.
 import type { Machine } from "../model/machine.ts";
 
-/** Events from one to the next. */
+/** Events from one to the next; more where nothing is under way, for there little can go wrong. */
 const SPAN = 6;
+const SPAN_QUIET = 24;
 /** How many of them a search goes back, one after the other. */
 const BACK: readonly number[] = [1, 4, 12];
 
@@ -20,7 +21,8 @@ export class Checkpoints {
   /** The search explains the first `judged` events, and goes on with these states. */
   pass(judged: number, states: readonly Machine[]): void {
     const last = this.passed.at(-1);
-    if (last === undefined || judged >= last.judged + SPAN) this.passed.push({ judged, states: states.map((m) => m.fork()) });
+    const span = states.length === 1 && states[0]?.requests.size === 0 ? SPAN_QUIET : SPAN;
+    if (last === undefined || judged >= last.judged + span) this.passed.push({ judged, states: states.map((m) => m.fork()) });
   }
 
   /** The search went back: what it passed after the first `judged` events was not the way. */

@@ -1,7 +1,13 @@
 // What must come with no more input: the candidate is forked and everything that can happen happens.
+import { Unmodelled, WouldBlockForever } from "../kernel.ts";
+import { enter } from "../model/enter.ts";
 import type { Machine } from "../model/machine.ts";
 import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, wakesWaiter } from "../model/task-work.ts";
 import { advance, nextTimer, Simulation } from "../model/simulate.ts";
+import type { EnterEvent } from "../program/trace.ts";
+
+/** A wait with a watchdog that took this long ran into it. */
+export const WATCHDOG_HIT_NS = 400_000_000n;
 
 /** More than this is never asked for: it is bounded by the CQ's size. */
 const DUE_MAX = 4096;
@@ -46,4 +52,19 @@ export function isOverdue(m: Machine): boolean {
   advance(f, f.untilNs);
   simulation.settle(f);
   return hasLocalWork(f) && wakesWaiter(f, f.ring.waitsFor);
+}
+
+/** From this state, on a fair run: does this call never return, or only when a timer ends that nobody waits for? */
+export function wouldBlock(state: Machine, call: EnterEvent): boolean {
+  const f = state.fork();
+  f.scheduler = new Simulation();
+  try {
+    const begun = f.nowNs;
+    enter(f, { toSubmit: call.toSubmit, minComplete: call.minComplete, flags: call.flags, arg: call.arg, index: call.index });
+    return f.nowNs - begun > WATCHDOG_HIT_NS;
+  } catch (error) {
+    if (error instanceof WouldBlockForever) return true;
+    if (error instanceof Unmodelled) return false;
+    throw error;
+  }
 }

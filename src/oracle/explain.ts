@@ -68,6 +68,11 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
   }
 }
 
+/** What a candidate would have shown of this call, where nobody looked after it. */
+export function callInstead(m: Machine, call: TraceEvent): string {
+  return allowedInstead(m, { event: "peek", from: call.to, to: call.to, cqTail: 0, cqes: [], words: [] }, call);
+}
+
 function newCqes(m: Machine, from: number): string[] {
   const seen: string[] = [];
   for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) {

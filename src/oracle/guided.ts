@@ -126,7 +126,10 @@ export class Guided implements Scheduler {
 
   run(m: Machine, step: Step): void {
     if (++this.steps > STEPS_MAX) throw NOT_THIS_RUN;
+    const before = this.exhaustive && step.kind === "task-work" ? m.key() : undefined;
     take(m, step);
+    // All of it turned out not to have been queued yet: the run without this step goes on alike, and for ever with it.
+    if (before !== undefined && before === m.key()) throw NOT_THIS_RUN;
     // How often it polled in vain shows nowhere, and nothing that comes in between can tell.
     if (step.kind === "task-work" && onlyPolls(m)) this.run(m, step);
   }
@@ -250,7 +253,8 @@ export class Guided implements Scheduler {
 
   beforeTaskWork(m: Machine): void {
     this.at++;
-    if (this.exhaustive && racing(m)) this.interleave(m, () => beside(m, enabled(m)));
+    // Other task work comes before this, as a step of its own, or behind it: inside it there would be no end to it.
+    if (this.exhaustive && racing(m)) this.interleave(m, () => beside(m, enabled(m)).filter((s) => s.kind !== "task-work"));
     else if (defersTaskWork(m)) this.queueShown(m);
   }
 

@@ -5,6 +5,7 @@ import { runProgram } from "../program/interpreter.ts";
 import type { Program } from "../program/program.ts";
 import { formatTrace, type EnterEvent, type TraceEvent } from "../program/trace.ts";
 import { Checker } from "./checker.ts";
+import { wouldBlock } from "./due.ts";
 import type { Outcome, Strictness, Verdict } from "./verdict.ts";
 
 export interface JudgeOptions {
@@ -25,7 +26,7 @@ export function runAndJudge(kernel: Kernel, program: Program, options: JudgeOpti
       ? {}
       : { onRisk: (events, next) => onRisk(JSON.stringify({ trace: formatTrace({ version: 1, events }), modelSaysForever: blocksForever(checker, next) })) }),
   });
-  const verdict = checker.verdict();
+  const verdict = checker.end();
   const trace = verdict.verdict !== "legal" || options.keepTrace === true ? formatTrace({ version: 1, events: report.events }) : undefined;
   return {
     verdict,
@@ -37,12 +38,12 @@ export function runAndJudge(kernel: Kernel, program: Program, options: JudgeOpti
 
 /** Would this enter, which has not been called yet, never return in some state that the kernel may be in? */
 function blocksForever(checker: Checker, next: EnterEvent): boolean {
-  return checker.states.some((state) => checker.wouldBlock(state, next));
+  return checker.states.some((state) => wouldBlock(state, next));
 }
 
 /** Judges a trace that was recorded elsewhere. */
 export function judgeTrace(events: readonly TraceEvent[], checker: Checker): Verdict {
   for (const event of events) checker.event(event);
-  return checker.verdict();
+  return checker.end();
 }
 

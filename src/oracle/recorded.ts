@@ -6,7 +6,7 @@ import type { Machine } from "../model/machine.ts";
 import { Simulation } from "../model/simulate.ts";
 import type { EnterEvent, TraceEvent } from "../program/trace.ts";
 import { Checker, type CheckerOptions } from "./checker.ts";
-import { allowedInstead, describe } from "./explain.ts";
+import { callInstead, describe } from "./explain.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** Events that are kept; a trace with more is judged so far. */
@@ -90,14 +90,13 @@ export class RecordedJudge {
     this.#held = undefined;
     if (held === undefined || this.#stopped !== undefined) return this.#stopped === undefined;
     const { call, at } = held;
-    const before = this.#checker.states;
     // An event that does nothing.
     this.#checker.event({ event: "alloc", from: call.to, to: call.to, addr: 0n, size: 0 });
     const verdict = this.#checker.verdict();
     if (verdict.verdict === "legal") return true;
     if (verdict.at === undefined) this.#stop({ ...verdict, judgedEvents: at });
     else
-      this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: before.slice(0, 8).map((m) => callInstead(m, call)) });
+      this.#stop({ ...verdict, at, judgedEvents: at, seen: describe(call), allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)) });
     return false;
   }
 
@@ -126,9 +125,4 @@ export class RecordedJudge {
         allowed: this.states.slice(0, 8).map((m) => callInstead(m, call)),
       });
   }
-}
-
-/** What a state would have shown of this call. */
-function callInstead(m: Machine, call: TraceEvent): string {
-  return allowedInstead(m, { event: "peek", from: call.to, to: call.to, cqTail: 0, cqes: [], words: [] }, call);
 }

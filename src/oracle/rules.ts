@@ -61,6 +61,13 @@ function heard({ book }: Cited, checker: InstanceType<Cited["checker"]["Checker"
   return new Set(book.cited);
 }
 
+/** Where the call that was rejected is the last event. */
+function atEnd({ book }: Cited, checker: InstanceType<Cited["checker"]["Checker"]>): ReadonlySet<string> {
+  book.cited.clear();
+  checker.end();
+  return new Set(book.cited);
+}
+
 export interface RulesOptions {
   readonly profile: KernelProfile;
   readonly strictness?: Strictness;
@@ -75,6 +82,7 @@ export async function rulesBehind(events: readonly TraceEvent[], at: number, { p
     last = heard(of, checker, event);
     if (checker.verdict().verdict !== "legal") break;
   }
+  if (checker.verdict().verdict === "legal") last = atEnd(of, checker);
   const share = (id: string): number => of.common.get(id) ?? 0;
   return [...last].sort((a, b) => share(a) - share(b)).slice(0, NAMED_MAX);
 }

@@ -84,7 +84,8 @@ export function runs(origin: Machine, expected: Expected, search: Search, move: 
   }
 }
 
-function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {
+/** Does the move end well on this very machine? Where not, the machine is of no use any more. */
+export function survives(machine: Machine, guide: Guided, move: (m: Machine, guide: Guided) => void): boolean {
   try {
     move(machine, guide);
     return true;

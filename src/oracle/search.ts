@@ -24,6 +24,9 @@ export const SEARCHES: readonly [Search, ...Search[]] = [
   { effort: 2, enough: 400, most: 500, budget: 800, beam: 32 },
 ];
 
+/** Only for who has the time: some seconds for one trace. */
+export const PATIENT: readonly Search[] = [{ effort: 2, enough: 6000, most: 12_000, budget: 24_000, beam: 192 }];
+
 /** Searches from a checkpoint a little before the failure (checkpoint.ts). */
 export const NEARBY: readonly Search[] = [
   { effort: 1, enough: 30, most: 100, budget: 80, beam: 8, wide: true, follow: true },

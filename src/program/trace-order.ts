@@ -84,24 +84,10 @@ export class TraceOrder {
   }
 
   /** A look that left out a completion would hide it from every judge. */
-  private peek({ cqTail, cqes, words }: PeekEvent, filled: IoUringParams): string | undefined {
-    const word = words[filled.cqOff.tail >>> 2];
-    if (word !== cqTail)
-      return `expected cqTail and words[${filled.cqOff.tail >>> 2}] to be one load, got ${cqTail} and ${word ?? "nothing"}`;
-    const moved = `for cq.tail went from ${this.cqTail} to ${cqTail}`;
-    const fresh = Math.min((cqTail - this.cqTail) >>> 0, filled.cqEntries);
-    const slotOf = (i: number): number => ((cqTail - fresh + i) & (filled.cqEntries - 1)) >>> 0;
-    this.cqTail = cqTail;
-    let slots = 0;
-    for (const [i, cqe] of cqes.entries()) {
-      if (slots >= fresh) return `expected ${i} CQEs, ${moved}; got ${cqes.length}`;
-      if (cqe.slot !== slotOf(slots))
-        return `expected the CQE of slot ${slotOf(slots)} at cqes.${i}, ${moved}; got that of slot ${cqe.slot}`;
-      const fault = bigFault(cqe, filled);
-      if (fault !== undefined) return `expected ${fault} at cqes.${i}, got ${cqe.big === undefined ? "none" : "one"}`;
-      slots += cqe.big === undefined || allBig(filled) ? 1 : 2;
-    }
-    return slots < fresh ? `expected the CQE of slot ${slotOf(slots)} at cqes.${cqes.length}, ${moved}; got none` : undefined;
+  private peek(event: PeekEvent, filled: IoUringParams): string | undefined {
+    const before = this.cqTail;
+    this.cqTail = event.cqTail;
+    return peekFault(event, before, filled);
   }
 
   private alloc(from: bigint, size: number): string | undefined {
@@ -130,6 +116,30 @@ export class TraceOrder {
       ? undefined
       : `expected a store within the ${room} bytes of ${region === "ring" ? "the ring" : "the SQEs"}, got one that ends at ${to}`;
   }
+}
+
+/**
+ * What is wrong with a look, where cq.tail was `before` at the one before it; undefined where nothing is. A look that
+ * left out a completion would hide it from every judge, and one that shows a completion twice is none.
+ */
+export function peekFault({ cqTail, cqes, words }: PeekEvent, before: number, filled: IoUringParams): string | undefined {
+  const word = words[filled.cqOff.tail >>> 2];
+  if (word !== cqTail)
+    return `expected cqTail and words[${filled.cqOff.tail >>> 2}] to be one load, got ${cqTail} and ${word ?? "nothing"}`;
+  const fresh = Math.min((cqTail - before) >>> 0, filled.cqEntries);
+  if (fresh === 0 && cqes.length === 0) return undefined;
+  const moved = `for cq.tail went from ${before} to ${cqTail}`;
+  const slotOf = (i: number): number => ((cqTail - fresh + i) & (filled.cqEntries - 1)) >>> 0;
+  let slots = 0;
+  for (const [i, cqe] of cqes.entries()) {
+    if (slots >= fresh) return `expected ${i} CQEs, ${moved}; got ${cqes.length}`;
+    if (cqe.slot !== slotOf(slots))
+      return `expected the CQE of slot ${slotOf(slots)} at cqes.${i}, ${moved}; got that of slot ${cqe.slot}`;
+    const fault = bigFault(cqe, filled);
+    if (fault !== undefined) return `expected ${fault} at cqes.${i}, got ${cqe.big === undefined ? "none" : "one"}`;
+    slots += cqe.big === undefined || allBig(filled) ? 1 : 2;
+  }
+  return slots < fresh ? `expected the CQE of slot ${slotOf(slots)} at cqes.${cqes.length}, ${moved}; got none` : undefined;
 }
 
 const allBig = ({ flags }: IoUringParams): boolean => (flags & IORING_SETUP_CQE32) !== 0;

@@ -78,7 +78,7 @@ class User {
       broken = error;
     }
     this.#world.close();
-    const verdict = this.#checker.verdict();
+    const verdict = this.#checker.end();
     const exercise = exercised(this.#program, this.#events);
     if (broken === undefined) return { verdict, exercise, blockedNs: 0 };
     const { rules, message: seen, allowed } = broken;
