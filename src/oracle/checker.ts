@@ -6,17 +6,15 @@ import { Unmodelled, type KernelProfile } from "../kernel.ts";
 import { WORD } from "../model/layout.ts";
 import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { Simulation } from "../model/simulate.ts";
-import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
+import { hasPollThread } from "../model/sqpoll.ts";
 import { defersTaskWork } from "../model/task-work.ts";
-import type { EnterEvent, FdinfoEvent, Observer, PeekEvent, RegisterEvent, StoreEvent, SystemEvent, TraceEvent } from "../program/trace.ts";
-import {
-  applyAlloc, applyEnter, applyLook, applyMemory, applyPeek, applyRegister, applySetup, applyStore, applySystem, expectedCqes, shows,
-} from "./apply.ts";
+import type { Observer, PeekEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
+import { applyAlloc, applyLook, applyMemory, applyPeek, applySetup, applyStore, expectedCqes, shows } from "./apply.ts";
+import { type Call, makeCall, ranIntoWatchdog } from "./call.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import { Counted } from "./counted.ts";
-import { dueCompletions, isOverdue, WATCHDOG_HIT_NS } from "./due.ts";
+import { dueCompletions, isOverdue } from "./due.ts";
 import { Foresight } from "./foresight.ts";
-import { applyFdinfo } from "./fdinfo.ts";
 import { allowedInstead, callInstead, describe } from "./explain.ts";
 import { Guided } from "./guided.ts";
 import { Looked } from "./looked.ts";
@@ -24,9 +22,9 @@ import { isQuiet } from "./quiet.ts";
 import { neverShown } from "./never.ts";
 import { runs, survives, type Survivor } from "./run.ts";
 import { NEARBY, PATIENT, SEARCHES, type Search } from "./search.ts";
+import { distinct, narrow } from "./survivors.ts";
 import type { Strictness, Verdict } from "./verdict.ts";
 
-type Call = EnterEvent | RegisterEvent | SystemEvent | FdinfoEvent;
 type Stopped = Partial<Verdict> & { readonly verdict: Verdict["verdict"] };
 
 /** Candidates that a search goes on with once it has spent its budget. */
@@ -36,8 +34,6 @@ const PATIENCE = 3;
 /** So many budgets are far too much. */
 const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
-
-const ranIntoWatchdog = (call: EnterEvent): boolean => call.watchdog === true && call.to - call.from >= WATCHDOG_HIT_NS;
 
 export interface CheckerOptions {
   readonly profile: KernelProfile;
@@ -131,7 +127,7 @@ export class Checker implements Observer {
     if (this.held !== undefined) {
       const call = this.held;
       this.held = undefined;
-      if (!this.advance(undefined, (m, guide) => this.callOf(m, guide, call, call.to))) return false;
+      if (!this.advance(undefined, (m, guide) => makeCall(m, guide, call, call.to))) return false;
       if (this.live) this.begun++;
     }
     switch (event.event) {
@@ -141,7 +137,7 @@ export class Checker implements Observer {
         this.held = event;
         return true;
       case "system":
-        if (!this.candidates.some((m) => m.hasRing)) return this.advance(undefined, (m, guide) => this.callOf(m, guide, event, event.to));
+        if (!this.candidates.some((m) => m.hasRing)) return this.advance(undefined, (m, guide) => makeCall(m, guide, event, event.to));
         this.held = event;
         return true;
       case "setup":
@@ -178,28 +174,16 @@ export class Checker implements Observer {
     return rings.some((m) => !isQuiet(m));
   }
 
-  private callOf(m: Machine, guide: Guided, call: Call, until: bigint): void {
-    if (until > m.untilNs) m.untilNs = until;
-    // Until the call begins the clock is where the last look was.
-    guide.begin(m);
-    m.nowNs = call.from;
-    pollThreadSince(m, call.from);
-    if (call.event === "enter") applyEnter(m, call);
-    else if (call.event === "register") applyRegister(m, call);
-    else if (call.event === "fdinfo") applyFdinfo(m, guide, call);
-    else applySystem(m, call);
-  }
-
   /** A call, if there was one, and the loads after it, judged together: what they show guides the run. */
   private window(call: Call | undefined, peek: PeekEvent): boolean {
     if (call === undefined && this.stillStands(peek)) return true;
     const resized = call?.event === "register" ? call.filled?.cqEntries : undefined;
     return this.advance(peek, (m, guide) => {
       if (peek.to > m.untilNs) m.untilNs = peek.to;
-      if (call !== undefined) this.callOf(m, guide, call, peek.to);
+      if (call !== undefined) makeCall(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
       m.nowNs = peek.from;
-      if (call?.event === "enter" && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
+      if (call !== undefined && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
       m.atTimeout = undefined;
     }, resized);
   }
@@ -230,11 +214,14 @@ export class Checker implements Observer {
       this.narrowed ||= incomplete;
       if (this.live && tried > 1) this.branched = this.events.length;
     }
-    const distinct = this.narrow(this.distinct(survivors), this.spent < search.budget ? search.beam : SPENT_BEAM);
-    if (distinct.length === 0) return false;
-    this.largest = Math.max(this.largest, distinct.length);
-    if (!this.restoring) this.counted.count(distinct);
-    this.candidates = distinct.map((s) => s.machine);
+    const all = distinct(survivors);
+    const beam = this.spent < search.budget ? search.beam : SPENT_BEAM;
+    if (all.length > beam) this.narrowed = true;
+    const kept = narrow(all, beam);
+    if (kept.length === 0) return false;
+    this.largest = Math.max(this.largest, kept.length);
+    if (!this.restoring) this.counted.count(kept);
+    this.candidates = kept.map((s) => s.machine);
     return true;
   }
 
@@ -262,24 +249,6 @@ export class Checker implements Observer {
     this.spent = spent;
     this.restoring = false;
     return false;
-  }
-
-  /** As many as the search goes on with, from all over the list: neighbours are much alike. */
-  private narrow(survivors: readonly Survivor[], beam: number): readonly Survivor[] {
-    if (survivors.length <= beam) return survivors;
-    this.narrowed = true;
-    const stride = survivors.length / beam;
-    return Array.from({ length: beam }, (_, i) => survivors[Math.floor(i * stride)]).filter((s) => s !== undefined);
-  }
-
-  private distinct(survivors: readonly Survivor[]): readonly Survivor[] {
-    if (survivors.length < 2) return survivors;
-    const byKey = new Map<string, Survivor>();
-    for (const survivor of survivors) {
-      const key = survivor.machine.key();
-      if (!byKey.has(key)) byKey.set(key, survivor);
-    }
-    return [...byKey.values()];
   }
 
   /** A wider search from a checkpoint; the search that failed goes on with what that finds. */

@@ -20,20 +20,10 @@ import { beside, inTaskWork, mayPost, onlyFrees, relevant } from "./relevant.ts"
 import type { Seen } from "./seen.ts";
 import { SleepSet } from "./sleep-set.ts";
 import { nextTask } from "./task-order.ts";
+import type { Effort, Taken } from "./trail.ts";
 
 /** Steps that one window between two observations may take. */
 const STEPS_MAX = 4000;
-
-export interface Taken {
-  readonly point: string;
-  readonly alternatives: readonly string[];
-  readonly index: number;
-  /** The other alternatives are tried only where `lateNeeded` says so. */
-  readonly lazy?: boolean;
-}
-
-/** Which of the kernel's own steps a check tries: 0 those that touch what was seen, 1 those that touch these, 2 all. */
-export type Effort = 0 | 1 | 2;
 
 export class Guided implements Scheduler {
   readonly trail: Taken[] = [];

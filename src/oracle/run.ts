@@ -4,7 +4,8 @@ import { type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { hasPollThread } from "../model/sqpoll.ts";
 import type { Expected } from "./expectation.ts";
 import type { Ahead } from "./foresight.ts";
-import { Guided, type Taken } from "./guided.ts";
+import { Guided } from "./guided.ts";
+import type { Taken } from "./trail.ts";
 import type { Search } from "./search.ts";
 import { Seen } from "./seen.ts";
 

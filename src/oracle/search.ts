@@ -1,5 +1,5 @@
 // How hard the checker looks for a run that explains a trace: the searches it tries one after the other.
-import type { Effort } from "./guided.ts";
+import type { Effort } from "./trail.ts";
 
 export interface Search {
   /** Which of the kernel's own steps are tried, and where. */
