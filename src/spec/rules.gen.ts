@@ -135,7 +135,7 @@ const TABLE = {
   "enter.reg-wait-last": { force: "must", since: "6.13", text: "The entry at the very end of the region can't be used: the kernel reads the one at offset 0 in its place." },
   "enter.reg-wait-entry": { force: "must", since: "6.13", text: "What a wait's entry says is read at each call: its time, where IORING_REG_WAIT_TS is set, how long all that is wanted is waited for, and a signal mask; its padding may be anything." },
   "enter.reg-wait-flags": { force: "must", since: "6.13", text: "An entry with other flags than IORING_REG_WAIT_TS returns -EINVAL, also where nothing would be waited for." },
-  "signal.interrupts-wait": { force: "must", since: "5.1", text: "A wait whose signal mask lets in a signal that is pending, or comes, ends with -EINTR where the CQ is empty; it is not started again." },
+  "signal.interrupts-wait": { force: "must", since: "5.1", text: "A wait whose signal mask lets in a signal that is pending when it begins ends with -EINTR where the CQ is empty; it is not started again." },
   "signal.blocked-waits": { force: "must", since: "5.1", text: "A signal that the thread blocks interrupts no wait that leaves the mask as it is, and none whose mask blocks it: it stays pending." },
   "signal.cqes-win": { force: "must", since: "5.1", text: "An interrupted wait returns 0 where there are completions, fewer than it waited for as they may be." },
   "signal.taken": { force: "must", since: "5.1", text: "The signal that interrupted a wait is delivered when the call returns, whatever that returns, and the thread's own mask is back." },
