@@ -225,10 +225,14 @@ function getEvents(m: Machine, call: EnterCall): number {
 function interrupted(m: Machine, looksAgain: () => boolean): "done" | "signal" {
   m.scheduler.before(m, () => ({ reads: ["cq"], writes: [] }));
   const worksOn = (): boolean => hasLocalWork(m) || (!hasPollThread(m) && m.taskWorks.length > 0);
+  const left = (): string => [m.ring.overflow.length, ...m.ring.localWork, "", ...m.ring.retryWork, "", ...m.taskList, m.taskWorks.length].join();
   while (hasBacklog(m) || worksOn()) {
-    const left = m.ring.overflow.length;
+    const before = left();
     if (looksAgain()) return "done";
-    if (!worksOn() && m.ring.overflow.length === left) throw new WouldBlockForever("its backlog has no room, and the thread looks again and again");
+    if (left() !== before) continue;
+    // What is left turned out not to have been queued yet.
+    if (worksOn()) break;
+    throw new WouldBlockForever("its backlog has no room, and the thread looks again and again");
   }
   // [signal.taken]
   m.world.signalled = false;

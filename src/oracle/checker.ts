@@ -227,7 +227,7 @@ export class Checker implements Observer {
 
   /** What a ring's own thread did, or a list that waited for the next call, shows late: a search that starts again gets more. */
   private patience(m: Machine): number {
-    return this.foresight !== undefined && m.hasRing && (hasPollThread(m) || defersTaskWork(m)) ? PATIENCE : 1;
+    return this.foresight !== undefined && !this.patient && m.hasRing && (hasPollThread(m) || defersTaskWork(m)) ? PATIENCE : 1;
   }
 
   /**

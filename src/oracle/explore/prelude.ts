@@ -57,7 +57,10 @@ const BEGUN_NS = 3_600_000_000_000n;
 /** Calls that explorations leave out. */
 const beyond = (operation: Operation): string | undefined => {
   if (operation.op === "register") return `io_uring_register ${operation.does.call}`;
-  if ((operation.op === "submit" || operation.op === "enter") && operation.index !== undefined) return "a ring by an index";
+  if (operation.op === "raise") return "a signal";
+  if (operation.op !== "submit" && operation.op !== "enter") return undefined;
+  if (operation.index !== undefined) return "a ring by an index";
+  if (operation.signals === true) return "a wait that lets signals in";
   if (operation.op !== "enter") return undefined;
   if (operation.region !== undefined) return "a wait by a memory region";
   return operation.minWait !== undefined || operation.until !== undefined ? "a wait with minWait or until" : undefined;
