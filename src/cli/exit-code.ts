@@ -12,7 +12,8 @@ export const EXIT = {
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    the kernel and the model agree; check: the trace is legal to its end; explain: it was shown, whatever its verdict
-  1    they diverge, or too many programs could not be judged; check: the trace is illegal; explore: an invariant does not hold
+  1    they diverge, or too many programs could not be judged; check: the trace is illegal; explore: an invariant does not hold;
+       vectors: one fails
   2    usage, or input that can't be read
   3    the real kernel was required (--backend real, RINGSPEC_REQUIRE_REAL=1) and is not there
   4    check: the trace could not be judged to its end (unknown, unspecified or unmodelled); explore: a limit was reached

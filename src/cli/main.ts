@@ -23,6 +23,8 @@ import { replay, runProgram } from "./replay.ts";
 import type { ReplayOptions, RunOptions } from "./replay.ts";
 import { spec } from "./spec.ts";
 import type { SpecOptions } from "./spec.ts";
+import { vectors } from "./vectors.ts";
+import type { VectorsOptions } from "./vectors.ts";
 
 const RUNS_DEFAULT = 6000;
 const LIMIT_DEFAULT = 1_000_000;
@@ -102,6 +104,14 @@ function command(finish: (code: number) => void): Command {
     .addOption(new Option("--ring <flags>", "setup flags of the ring of --all, separated by commas").argParser(ringFlags))
     .option("--json", "print one JSON object")
     .action((path: string | undefined, options: ExploreCommandOptions) => finish(exploreCommand(path, options)));
+
+  sub("vectors [files...]", "Runs the conformance vectors of spec/vector/, or those of other files, on the kernel: does each show one of the outcomes that are allowed?", [
+    "vectors", "vectors --backend model --times 100", "vectors mine.json --json",
+  ])
+    .addOption(backendOption())
+    .addOption(new Option("--times <n>", "runs of each").default(20).argParser(wholeNumber({ min: 1, max: 100_000, example: "--times 20" })))
+    .option("--json", "print one JSON object")
+    .action(async (files: string[], options: VectorsOptions) => finish(await vectors(files, options)));
 
   sub("emit", "Prints a program as a C program that stands alone: raw system calls, no liburing; it prints each call's result and each completion.", [
     "emit --c program.json > program.c", "emit --c program.json -o program.c && cc -std=c11 -Wall -Wextra -Werror -o program program.c && ./program",

@@ -37,6 +37,7 @@ export function outcomeOf(program: Program, events: readonly TraceEvent[]): Prog
   const begun = events.findIndex(({ event }) => event === "setup");
   const ended = events.findLastIndex(({ event }) => event === "peek");
   const names = namesOf(program, events.slice(0, begun));
+  const registers = program.ops.some(({ op }) => op === "register");
   const calls: string[] = [];
   const completions: string[] = [];
   const looks: string[] = [];
@@ -45,6 +46,9 @@ export function outcomeOf(program: Program, events: readonly TraceEvent[]): Prog
     if (event.event === "setup") calls.push(`setup ${Math.min(event.result, 0)}`);
     else if (event.event === "enter" && event.watchdog !== true) calls.push(event.result === undefined ? "never returns" : callLine("enter", event.result));
     else if (event.event === "peek") for (const cqe of event.cqes) completions.push(cqeLine(cqe, opens.has(cqe.userData)));
+    else if (event.event === "register" && registers && i < ended - 1) calls.push(callLine("register", event.result));
+    // What a call of the program's filled.
+    else if (event.event === "look" && i < ended) calls.push(lookLine("memory", event.bytes.length, event.bytes));
     else if (event.event === "look") looks.push(lookLine(`b${buffer++}`, event.bytes.length, event.bytes));
     else if (event.event === "system" && i > begun && i < ended) calls.push(callLine(event.request.call, event.result, event.bytes));
     else if (event.event === "system" && i > begun && i > ended && "fd" in event.request)
