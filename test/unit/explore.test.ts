@@ -83,7 +83,7 @@ describe("state keys", () => {
     const hash = new StateHash();
     const words = (m: Machine): string => Array.from({ length: 12 }, (_, i) => load32(m.ring.ring.bytes, i * 4)).join();
     let states = 0;
-    explored([...Object.values(SMALL), ...drawn(5, 40)], 1200, ({ m }) => {
+    explored([...Object.values(SMALL), ...drawn(5, 60)], 1200, ({ m }) => {
       hash.begin().machine(m);
       const number = `${hash.high}:${hash.low}`;
       const key = `${m.key()}|${words(m)}|${m.ring.sqes.bytes.join()}|${[...m.requests.values()].map((r) => r.moved).join()}`;
