@@ -17,8 +17,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   program: ["spec", "port", "ring", "model"],
   oracle: ["spec", "port", "ring", "model", "program"],
   explain: ["spec", "port", "program", "oracle"],
+  vector: ["program", "oracle"],
   open: ["spec", "port", "ring", "model", "real"],
-  cli: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "open"],
+  cli: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "vector", "open"],
   index: ["spec", "port", "ring", "model", "real", "program", "oracle", "explain", "open"],
 };
 /** Codecs fill structures of the port, so the spec may know their types, and only those. */

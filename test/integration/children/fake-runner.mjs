@@ -10,7 +10,7 @@ const note = (modelSaysForever) => JSON.stringify({ trace: '{"trace":"ringspec",
 
 const outcome = (verdict, seen) => ({
   verdict: { verdict, events: 1, judgedEvents: 1, choices: {}, candidates: 1, ...(seen === undefined ? {} : { at: 0, seen, allowed: ["else"], rules: ["x"] }) },
-  exercise: { operations: 1, opcodes: { NOP: 1 }, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0 },
+  exercise: { operations: 1, opcodes: { NOP: 1 }, wraps: 0, overflows: 0, chains: 0, drains: 0, cancels: 0, readings: 0, registered: {}, registerRefused: {}, entered: {} },
   blockedNs: 0,
   ...(seen === undefined ? {} : { trace: '{"trace":"ringspec","version":1}\n' }),
 });
