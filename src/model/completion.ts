@@ -21,7 +21,9 @@ export function cqPending(m: Machine): number {
 /** No room, or a backlog that comes first: what is posted now goes to the backlog. */
 export const isFull = (m: Machine): boolean => hasBacklog(m) || cqPending(m) >= m.ring.cqEntries;
 
-/** The same by the tail that the application sees. */
+export const cqRoom = (m: Machine): number => (isFull(m) ? 0 : m.ring.cqEntries - cqPending(m));
+
+/** cqPending by the tail that the application sees. */
 export function cqVisible(m: Machine): number {
   const bytes = m.ring.ring.bytes;
   return (load32(bytes, WORD.cqTail) - load32(bytes, WORD.cqHead)) >>> 0;

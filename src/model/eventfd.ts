@@ -1,6 +1,7 @@
 // The eventfd that a ring's completions signal. Follows io_uring/eventfd.c.
 import { EBADF, EBUSY, EFAULT, EINVAL, ENXIO, IORING_CQ_EVENTFD_DISABLED } from "../spec/constants.gen.ts";
 import { Unmodelled } from "../kernel.ts";
+import type { Inode } from "./inode.ts";
 import { WORD } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { load32 } from "./memory.ts";
@@ -42,14 +43,20 @@ export function unregisterEventfd(m: Machine): number {
   return 0;
 }
 
+/** What a posting made now would signal. [eventfd.async-workers-only] [eventfd.disabled-flag] */
+function signalled(m: Machine): RegisteredEventfd | undefined {
+  const { eventfd } = m.ring;
+  if (eventfd === undefined || (load32(m.ring.ring.bytes, WORD.cqFlags) & IORING_CQ_EVENTFD_DISABLED) !== 0) return undefined;
+  return eventfd.async && !m.inWorker ? undefined : eventfd;
+}
+
 /**
  * io_eventfd_signal: once for however many CQEs a posting added. `posted` false: task work was queued on a
- * ring that defers it. [eventfd.signal-per-posting] [eventfd.async-workers-only] [eventfd.disabled-flag]
+ * ring that defers it. [eventfd.signal-per-posting]
  */
 export function signalEventfd(m: Machine, posted: boolean): void {
-  const { eventfd } = m.ring;
-  if (eventfd === undefined || (load32(m.ring.ring.bytes, WORD.cqFlags) & IORING_CQ_EVENTFD_DISABLED) !== 0) return;
-  if (eventfd.async && !m.inWorker) return;
+  const eventfd = signalled(m);
+  if (eventfd === undefined) return;
   // [eventfd.nested-later]
   if (m.world.inEventfd) throw new Unmodelled("a signal that the wake-up of an eventfd brings about");
   if (posted) {
@@ -60,6 +67,21 @@ export function signalEventfd(m: Machine, posted: boolean): void {
   m.world.signal(eventfd.file, wakeQueue(m));
 }
 
+/** The postings that signalled may have been so many more: what is read says how many there were. [taskrun.batch-splits] */
+export function mayHaveSignalled(m: Machine, more: number): void {
+  const eventfd = signalled(m);
+  if (eventfd !== undefined) counted(m, eventfd.file).unsure += more;
+}
+
+/** The application read `seen` from this file: it was signalled so often, where that can be. */
+export function settleSignals(m: Machine, file: number, seen: bigint): void {
+  const inode = m.world.inode(m.world.file(file).inode);
+  if (inode.kind !== "eventfd" || inode.unsure === 0) return;
+  const own = m.world.ownInode(inode);
+  if (seen > own.count && seen <= own.count + BigInt(own.unsure)) own.count = seen;
+  own.unsure = 0;
+}
+
 /**
  * Did the application, which read `seen`, do so before the last signal? The eventfd is then as it is behind that.
  * [eventfd.signal-after-tail]
@@ -67,9 +89,18 @@ export function signalEventfd(m: Machine, posted: boolean): void {
 export function readBeforeSignal(m: Machine, file: number, seen: bigint): boolean {
   const { eventfd } = m.ring;
   if (eventfd?.late !== true || m.world.file(file).inode !== m.world.file(eventfd.file).inode) return false;
-  if (!m.world.readBeforeSignal(file, seen)) return false;
+  const inode = counted(m, file);
+  if (inode.count !== seen + 1n) return false;
+  inode.count = 1n;
   m.ring.eventfd = { ...eventfd, late: false };
   return true;
+}
+
+/** The inode of a file that is an eventfd, to change. */
+function counted(m: Machine, file: number): Extract<Inode, { kind: "eventfd" }> {
+  const inode = m.world.inode(m.world.file(file).inode);
+  if (inode.kind !== "eventfd") throw new Error("model: a ring signals a file that is no eventfd");
+  return m.world.ownInode(inode);
 }
 
 /** A call that waits for whoever posts: no signal is under way any more. */

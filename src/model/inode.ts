@@ -7,11 +7,12 @@ export interface PipeBuffer {
   readonly data: Uint8Array;
 }
 
+/** An eventfd's `unsure`: a run that follows a trace left open whether it was signalled so many times more. */
 export type Inode =
   | { readonly kind: "file"; readonly id: number; data: Uint8Array }
   | { readonly kind: "directory"; readonly id: number; readonly entries: Map<string, number> }
   | { readonly kind: "pipe"; readonly id: number; buffers: readonly PipeBuffer[]; readers: number; writers: number; pollUsage: boolean }
-  | { readonly kind: "eventfd"; readonly id: number; count: bigint; readonly semaphore: boolean }
+  | { readonly kind: "eventfd"; readonly id: number; count: bigint; unsure: number; readonly semaphore: boolean }
   | { readonly kind: "ring"; readonly id: number };
 
 /** The same for another fork; what is in it is replaced, never written. */
@@ -29,7 +30,7 @@ export function inodeKey(i: Inode): string {
       return `p${i.id}:${i.readers},${i.writers},${i.pollUsage ? 1 : 0},${pages};`;
     }
     case "eventfd":
-      return `e${i.id}:${i.count};`;
+      return `e${i.id}:${i.count}${i.unsure === 0 ? "" : `+${i.unsure}`};`;
     case "directory":
       return `d${i.id}:${[...i.entries].join()};`;
     case "ring":

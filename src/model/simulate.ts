@@ -35,6 +35,10 @@ export class Simulation implements Scheduler {
     // Workers run at the end of calls only: nothing comes between here.
   }
 
+  parts(): void {
+    // It chose whether each was cut.
+  }
+
   beforeCount(_m: Machine): void {
     // As above.
   }

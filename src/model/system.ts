@@ -107,7 +107,7 @@ export class ModelSystem implements System {
   eventfd(count: number, flags = 0): number {
     if (count < 0 || count > 0xffff_ffff) return -EINVAL;
     const inode = this.world.addInode((id) => ({
-      kind: "eventfd", id, count: BigInt(count), semaphore: (flags & EFD_SEMAPHORE) !== 0,
+      kind: "eventfd", id, count: BigInt(count), unsure: 0, semaphore: (flags & EFD_SEMAPHORE) !== 0,
     }));
     return this.add(inode.id, O_RDWR | (flags & EFD_NONBLOCK));
   }

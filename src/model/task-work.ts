@@ -2,7 +2,7 @@
 // waits, or is interrupted. Follows io_uring/io_uring.c (io_req_normal_work_add,
 // tctx_task_work_run) and kernel/task_work.c, which runs the newest callback first.
 import { IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN } from "../spec/constants.gen.ts";
-import { clearSqFlag, completeDeferred, cqeOf, failDeferred, flushCompletions, postInTaskWork, setSqFlag } from "./completion.ts";
+import { clearSqFlag, completeDeferred, cqeOf, cqRoom, failDeferred, flushCompletions, postInTaskWork, setSqFlag } from "./completion.ts";
 import { signalEventfd } from "./eventfd.ts";
 import { footprint } from "./footprint.ts";
 import { queueSqe } from "./issue.ts";
@@ -201,7 +201,9 @@ function runTaskList(m: Machine): void {
   const outer = m.running;
   m.running = m.taskList;
   m.taskList = [];
+  let parts = 0;
   for (let first = true; m.running.length > 0; first = false) {
+    const before = toPost(m);
     const at = m.scheduler.nextTask(m);
     // A thread that polls had no reason to look.
     if (at === undefined && first && hasPollThread(m)) throw NOT_THIS_RUN;
@@ -210,9 +212,11 @@ function runTaskList(m: Machine): void {
     m.running = m.running.filter((other) => other !== id);
     const r = m.request(id);
     m.since(r.sinceNs, () => runOne(m, r));
+    if (toPost(m) > before) parts++;
     // [taskrun.batch-splits] a reschedule is due: what completed so far is posted
     if (m.running.length > 0 && (m.ring.completing.length > 0 || m.ring.cqFlush) && m.scheduler.choose(m, "taskrun.batch", ["goes on", "splits"]) === 1) {
       flushCompletions(m);
+      parts = 0;
       // The application may look before a thread that polls goes on.
       if (hasPollThread(m)) break;
     }
@@ -220,7 +224,15 @@ function runTaskList(m: Machine): void {
   m.unqueued = [...m.unqueued, ...m.running];
   m.running = outer;
   if (showsTaskWork(m)) clearSqFlag(m, IORING_SQ_TASKRUN);
+  if (parts > 1) m.scheduler.parts(m, parts);
   flushCompletions(m, true);
+}
+
+/** How many CQEs wait for the end of the batch and have room in the CQ. */
+function toPost(m: Machine): number {
+  const { completing } = m.ring;
+  const cqes = completing.filter((id) => (m.request(id).flags & REQ.CQE_SKIP) === 0).length;
+  return Math.min(cqes, cqRoom(m));
 }
 
 /** One request of the list, now: it was queued from outside, and may have been in front of the others. */

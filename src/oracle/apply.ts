@@ -3,7 +3,7 @@
 import { enter, leaveCall, register } from "../model/enter.ts";
 import { clearSqFlag, isFull, setSqFlag } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
-import { readBeforeSignal, signalsCame } from "../model/eventfd.ts";
+import { readBeforeSignal, settleSignals, signalsCame } from "../model/eventfd.ts";
 import { CQES, WORD } from "../model/layout.ts";
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32, load64, segment, writable } from "../model/memory.ts";
@@ -224,7 +224,7 @@ function perform(m: Machine, event: SystemEvent): void {
     }
     case "eventfd": {
       const { count } = request;
-      const inode = world.addInode((id) => ({ kind: "eventfd", id, count: BigInt(count), semaphore: false }));
+      const inode = world.addInode((id) => ({ kind: "eventfd", id, count: BigInt(count), unsure: 0, semaphore: false }));
       return give(m, result, world.addFile(inode.id, O_RDWR).id);
     }
     case "dup":
@@ -255,6 +255,7 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
     return result === event.result ? undefined : differ();
   }
   const seen = event.bytes?.length === 8 ? load64(event.bytes, 0) : 0n;
+  settleSignals(m, file, seen);
   if (m.hasRing && request.call === "read" && request.size >= 8 && (event.result === 8 || event.result === -EAGAIN) && readBeforeSignal(m, file, seen)) return;
   const bytes = new Uint8Array(request.size);
   const result = m.world.read(file, direct(bytes), pos, wakeQueue(m));

@@ -3,6 +3,7 @@
 // seen is abandoned. Which scripts to try is run.ts's business.
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, type WaitDeadline } from "../model/machine.ts";
 import { cqeOf, isFull } from "../model/completion.ts";
+import { mayHaveSignalled } from "../model/eventfd.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { hasPollThread, mayBeIdle, mayRunTaskWork } from "../model/sqpoll.ts";
@@ -236,6 +237,10 @@ export class Guided implements Scheduler {
   }
 
   /** [timeout.count-steps-back] */
+  parts(m: Machine, most: number): void {
+    mayHaveSignalled(m, most - 1);
+  }
+
   beforeCount(m: Machine): void {
     this.at++;
     if (anythingMoves(m)) this.interleave(m, () => (this.exhaustive ? enabled(m).filter((s) => s.kind === "expire") : this.awaitedTimers(m)));

@@ -162,6 +162,10 @@ export class Chooser implements Scheduler {
     this.interleave(m, beside);
   }
 
+  parts(): void {
+    // Each cut is a choice of its own.
+  }
+
   beforeCount(m: Machine): void {
     this.place = further(this.place, 5);
     this.interleave(m, timers);
