@@ -350,10 +350,10 @@ export class Machine {
     return numbered.sort((a, b) => by(a) - by(b)).map((r) => r.id).join();
   }
 
-  /** Does something that may have happened as early as this: late things must not be dated by when they show. */
+  /** Does something that may have happened as early as this, and no earlier: neither when it shows nor when the call began dates it. */
   since(ns: bigint, act: () => void): void {
     const now = this.nowNs;
-    if (ns < now) this.nowNs = ns;
+    this.nowNs = ns;
     act();
     this.nowNs = now;
   }
