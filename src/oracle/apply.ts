@@ -257,9 +257,17 @@ function transfer(m: Machine, event: SystemEvent, request: Transfer): void {
   const seen = event.bytes?.length === 8 ? load64(event.bytes, 0) : 0n;
   settleSignals(m, file, seen);
   if (m.hasRing && request.call === "read" && request.size >= 8 && (event.result === 8 || event.result === -EAGAIN) && readBeforeSignal(m, file, seen)) return;
-  const bytes = new Uint8Array(request.size);
+  const bytes = scratch(request.size);
   const result = m.world.read(file, direct(bytes), pos, wakeQueue(m));
   if (result !== event.result || !same(bytes.subarray(0, Math.max(result, 0)), event.bytes)) differ();
+}
+
+let scratched = new Uint8Array(0);
+
+/** Room for what one read stores, until the next: most ask for far more than there is. */
+function scratch(size: number): Uint8Array {
+  if (scratched.length < size) scratched = new Uint8Array(size);
+  return scratched.subarray(0, size);
 }
 
 /** The file behind a descriptor that the application itself may use: not the ring's, nor one whose number no completion has shown. */

@@ -236,9 +236,9 @@ export class Checker implements Observer {
    */
   private straight(peek: PeekEvent | undefined, move: (m: Machine, guide: Guided) => void, cqEntries?: number): boolean {
     const [candidate, another] = this.candidates;
-    const from = this.checkpoints.places[0];
+    const from = this.checkpoints.latest;
     if (!this.live || another !== undefined || candidate === undefined || from === undefined) return false;
-    if (candidate.requests.size > 0 || from.judged < this.branched) return false;
+    if (from.judged < this.branched || !(candidate.requests.size === 0 || isQuiet(candidate))) return false;
     const guide = new Guided([], peek === undefined ? undefined : expectedCqes(candidate, peek, cqEntries), this.search.effort);
     candidate.scheduler = guide;
     if (survives(candidate, guide, move) && guide.trail.length === 0) return true;

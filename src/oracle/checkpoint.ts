@@ -30,6 +30,10 @@ export class Checkpoints {
     while ((this.passed.at(-1)?.judged ?? 0) > judged) this.passed.pop();
   }
 
+  get latest(): Passed | undefined {
+    return this.passed.at(-1);
+  }
+
   /** Where a search can start again, the latest first. */
   get places(): readonly Passed[] {
     return BACK.flatMap((back) => this.passed.at(-back) ?? []);
