@@ -114,7 +114,7 @@ export interface WaitArg {
 }
 
 /** io_get_ext_arg */
-function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
+function readWaitArg(m: Machine, call: Pick<EnterCall, "flags" | "arg">): WaitArg | number {
   const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
   // [enter.sigmask-argument] without EXT_ARG the argument is the mask
   if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, minWaitNs: 0n, sigmask: addr, sigmaskBytes: size };
@@ -137,6 +137,12 @@ function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   if (ns === -EFAULT) return -EFAULT;
   // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
   return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
+}
+
+/** How long a call would wait, where its argument says so. */
+export function waitTime(m: Machine, call: Pick<EnterCall, "flags" | "arg">): bigint | undefined {
+  const arg = (call.flags & IORING_ENTER_ABS_TIMER) === 0 ? readWaitArg(m, call) : 0;
+  return typeof arg === "number" ? undefined : arg.timeNs;
 }
 
 const SIGNAL_BIT = 1n << BigInt(SIGNAL - 1);
@@ -225,7 +231,8 @@ function getEvents(m: Machine, call: EnterCall): number {
 function interrupted(m: Machine, looksAgain: () => boolean): "done" | "signal" {
   m.scheduler.before(m, () => ({ reads: ["cq"], writes: [] }));
   const worksOn = (): boolean => hasLocalWork(m) || (!hasPollThread(m) && m.taskWorks.length > 0);
-  const left = (): string => [m.ring.overflow.length, ...m.ring.localWork, "", ...m.ring.retryWork, "", ...m.taskList, m.taskWorks.length].join();
+  const { ring } = m;
+  const left = (): string => [ring.overflow.length, ...progress(m, ring.localWork), "", ...progress(m, ring.retryWork), "", ...progress(m, m.taskList), m.taskWorks.length].join();
   while (hasBacklog(m) || worksOn()) {
     const before = left();
     if (looksAgain()) return "done";
@@ -234,10 +241,16 @@ function interrupted(m: Machine, looksAgain: () => boolean): "done" | "signal" {
     if (worksOn()) break;
     throw new WouldBlockForever("its backlog has no room, and the thread looks again and again");
   }
+  // Work that came too late to keep the thread from giving up is done all the same.
+  m.scheduler.before(m, () => ({ reads: ["cq"], writes: [] }));
+  if (worksOn()) looksAgain();
   // [signal.taken]
   m.world.signalled = false;
   return "signal";
 }
+
+/** A list of task work, and how far what is tried again and again has come. */
+const progress = (m: Machine, list: readonly number[]): readonly string[] => list.map((id) => `${id}:${m.request(id).pollRetries}`);
 
 /** Completions of any kind, or what may bring them: then the first part of a wait in two is all of it. */
 const hasAny = (m: Machine): boolean => cqVisible(m) > 0 || hasBacklog(m) || (defersTaskWork(m) && hasLocalWork(m));

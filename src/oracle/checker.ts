@@ -29,8 +29,8 @@ type Stopped = Partial<Verdict> & { readonly verdict: Verdict["verdict"] };
 
 /** Candidates that a search goes on with once it has spent its budget. */
 const SPENT_BEAM = 4;
-/** Budgets that a search which starts again has for rings that take more. */
-const PATIENCE = 3;
+/** Budgets that a search which starts again has for rings that take more: with a thread that polls, and where task work waits for a call. */
+const PATIENCE = { sqpoll: 12, defer: 6 };
 /** So many budgets are far too much. */
 const OVERSPENT = 3;
 const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
@@ -183,7 +183,7 @@ export class Checker implements Observer {
       if (call !== undefined) makeCall(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
       m.nowNs = peek.from;
-      if (call !== undefined && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
+      if (call !== undefined && ranIntoWatchdog(m, call) && isOverdue(m)) throw NOT_THIS_RUN;
       m.atTimeout = undefined;
     }, resized);
   }
@@ -227,7 +227,9 @@ export class Checker implements Observer {
 
   /** What a ring's own thread did, or a list that waited for the next call, shows late: a search that starts again gets more. */
   private patience(m: Machine): number {
-    return this.foresight !== undefined && !this.patient && m.hasRing && (hasPollThread(m) || defersTaskWork(m)) ? PATIENCE : 1;
+    if (this.foresight === undefined || this.patient || !m.hasRing) return 1;
+    if (hasPollThread(m)) return PATIENCE.sqpoll;
+    return defersTaskWork(m) ? PATIENCE.defer : 1;
   }
 
   /**
