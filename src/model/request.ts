@@ -1,6 +1,7 @@
 // One request inside the kernel (struct io_kiocb): from the SQE that was consumed to the CQE and the
 // last reference. The life of a request is in `state`; everything else is what its operation needs.
 
+import { fnv } from "./digest.ts";
 import type { RegisteredBuffer } from "./buffers.ts";
 import type { Footprint } from "./machine.ts";
 
@@ -70,6 +71,23 @@ export interface Cancelling {
 }
 
 export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0, bufIndex: 0 };
+
+const sums = new WeakMap<Prepared, number>();
+
+/**
+ * A sum of what preparation read. A thread that polls may have read the SQE before the application wrote it anew, or
+ * behind that: two requests that are otherwise alike.
+ */
+export function preparedSum(of: Prepared): number {
+  if (of === NOTHING) return 0;
+  let sum = sums.get(of);
+  if (sum === undefined) {
+    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, ns } = of;
+    const parts = [fd, addr, len, off, opFlags, bufIndex, ...iov.map((v) => `${v.addr}+${v.len}`), path, message?.command, message?.source, message?.target, ns];
+    sums.set(of, (sum = fnv(new TextEncoder().encode(parts.join(";")))));
+  }
+  return sum | 0;
+}
 
 export class Request {
   readonly id: number;
@@ -242,6 +260,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file}${this.buffer === undefined ? "" : "b"},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file}${this.buffer === undefined ? "" : "b"},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${preparedSum(this.prepared)},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.moved},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
   }
 }

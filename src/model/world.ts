@@ -67,7 +67,8 @@ export class World {
   readonly registeredRings = new SharedMap<number, number>();
   /** SIGNAL is pending for the application's thread. */
   signalled = false;
-  private nextId = 1;
+  /** The number of the inode or open file that is made next. */
+  nextId = 1;
   /** Inodes and open files that no other fork has. */
   private mine = new Set<Inode | OpenFile>();
 
