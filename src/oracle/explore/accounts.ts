@@ -1,6 +1,7 @@
 // What the completions of a program so far say of its requests, reckoned once for each list of them: how many last
 // completions each user_data has, and whether the order of the list breaks a chain or a drain.
 import type { Program, SqeSpec } from "../../program/program.ts";
+import { IORING_CQE_F_MORE, IORING_CQE_F_SKIP } from "../../spec/constants.gen.ts";
 import type { Line } from "./history.ts";
 
 /** One request of a program, in the order of submission. */
@@ -74,7 +75,6 @@ export interface Account {
   readonly drainBroken: string | undefined;
 }
 
-const MORE = 2;
 const NOTHING: Account = { last: new Map(), chainBroken: undefined, drainBroken: undefined };
 
 export interface SeenCompletion {
@@ -107,7 +107,8 @@ export class Accounts {
   }
 
   private further(before: Account, cqe: SeenCompletion): Account {
-    if ((cqe.flags & MORE) !== 0) return before;
+    // What fills the end of a queue is no completion. [cq.mixed-filler]
+    if ((cqe.flags & (IORING_CQE_F_MORE | IORING_CQE_F_SKIP)) !== 0) return before;
     const last = new Map(before.last);
     last.set(cqe.userData, (last.get(cqe.userData) ?? 0) + 1);
     const at = this.only(cqe.userData);

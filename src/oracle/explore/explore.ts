@@ -68,7 +68,7 @@ class Explorer {
   private readonly lines = new Lines();
   private readonly hash = new StateHash();
   private readonly known = new Known(this.hash);
-  /** Places inside the calls of the transition that is being tried. */
+  /** Places inside the calls of the transition that is being tried, by 53 bits: there are at most some thousands. */
   private readonly inside = new Set<number>();
   private readonly stack: (State & { readonly only?: ReadonlySet<number> })[] = [];
   private readonly outcomes = new Map<string, ProgramOutcome>();

@@ -3,6 +3,7 @@
 import { WORD } from "../../model/layout.ts";
 import { load32 } from "../../model/memory.ts";
 import type { Machine } from "../../model/machine.ts";
+import { obeys } from "../../model/profile.ts";
 import { cqPending } from "../../model/completion.ts";
 import { isInBatch } from "../../model/sqpoll.ts";
 import { IORING_CQE_F_MORE, IORING_SQ_CQ_OVERFLOW } from "../../spec/constants.gen.ts";
@@ -104,8 +105,8 @@ export const INVARIANTS: readonly Invariant[] = [
   {
     id: "chain-order", rules: ["link.chain-order", "link.in-sequence"], inside: true, tame: true,
     says: "requests of a chain complete in the order of the chain",
-    // A thread that polls may end a submission anywhere.
-    fault: ({ p, account, taken }) => (taken === undefined || p.polled ? undefined : account.chainBroken),
+    // A thread that polls may end a submission anywhere, and once a member that was refused went alone.
+    fault: ({ p, m, account, taken }) => (taken === undefined || p.polled || obeys(m.profile, "link.prep-error-alone") ? undefined : account.chainBroken),
   },
   {
     id: "drain-order", rules: ["drain.waits-all-before"], inside: true, tame: true,

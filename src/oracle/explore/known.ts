@@ -1,5 +1,5 @@
-// The states that an exploration has been to. A state is known by 84 bits of its hash: a million states have two that
-// pass for one with a chance of one in 10^13.
+// The states between two actions that an exploration has been to. Each is known by 84 bits of its hash: a million states
+// have two that pass for one with a chance of one in 10^13.
 import type { State } from "./state.ts";
 import type { StateHash } from "./state-hash.ts";
 

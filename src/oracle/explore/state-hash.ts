@@ -1,5 +1,5 @@
 // A number for what tells states apart: the same parts as Machine.key() and its siblings put into a text, mixed into 84
-// bits. Texts are for tens of states at once; an exploration compares hundreds of thousands, and spends half its time
+// bits, of which those that compare few states take 53. Texts are for tens of states at once; an exploration compares hundreds of thousands, and spends half its time
 // on them. test/unit/state-fields.test.ts holds the two against each other, field by field.
 import { fnv } from "../../model/digest.ts";
 import { WORD } from "../../model/layout.ts";
