@@ -1,7 +1,6 @@
 // One request inside the kernel (struct io_kiocb): from the SQE that was consumed to the CQE and the
 // last reference. The life of a request is in `state`; everything else is what its operation needs.
 
-import { fnv } from "./digest.ts";
 import type { RegisteredBuffer } from "./buffers.ts";
 import type { Footprint } from "./machine.ts";
 
@@ -82,9 +81,21 @@ export function preparedSum(of: Prepared): number {
   if (of === NOTHING) return 0;
   let sum = sums.get(of);
   if (sum === undefined) {
-    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, ns } = of;
-    const parts = [fd, addr, len, off, opFlags, bufIndex, ...iov.map((v) => `${v.addr}+${v.len}`), path, message?.command, message?.source, message?.target, ns];
-    sums.set(of, (sum = fnv(new TextEncoder().encode(parts.join(";")))));
+    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, ns = 0n } = of;
+    sum = 0x811c9dc5;
+    const mix = (value: number): void => void (sum = Math.imul((sum ?? 0) ^ value, 0x01000193));
+    const big = (value: bigint): void => {
+      mix(Number(value & 0xffff_ffffn));
+      mix(Number((value >> 32n) & 0xffff_ffffn));
+    };
+    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1]) mix(value);
+    for (const value of [addr, off, ns]) big(value);
+    for (const v of iov) {
+      big(v.addr);
+      mix(v.len);
+    }
+    for (let i = 0; i < path.length; i++) mix(path.charCodeAt(i));
+    sums.set(of, sum);
   }
   return sum | 0;
 }

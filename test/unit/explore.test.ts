@@ -102,7 +102,7 @@ describe("state keys", () => {
     const lines = new Lines();
     const app = { at: 0, stage: 0, round: 0, tail: 0, published: 0, head: 0, taking: 0, sqHead: 0, shown: -1, left: [], region: -1, overdue: false };
     const known = new Known(new StateHash());
-    const state = { m: p.machine, app, calls: lines.empty, seen: lines.empty, opened: [], asleep: NOBODY, end: undefined };
+    const state = { m: p.machine, app, calls: lines.empty, seen: lines.empty, opened: [], asleep: NOBODY, due: undefined, end: undefined };
     const step = { kind: "effect", request: 1 } as const;
     expect(known.come({ ...state, asleep: new Map([[8, step]]) })).toBe("new");
     expect(known.come({ ...state, asleep: new Map([[8, step], [16, step]]) })).toEqual([]);

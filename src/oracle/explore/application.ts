@@ -5,6 +5,7 @@ import { WouldBlockForever } from "../../kernel.ts";
 import { enter, leaveCall, type EnterCall } from "../../model/enter.ts";
 import { readInfo } from "../../model/fdinfo.ts";
 import { WORD } from "../../model/layout.ts";
+import type { Machine } from "../../model/machine.ts";
 import { hasBacklog } from "../../model/completion.ts";
 import { hasPollThread, pollThreadSince } from "../../model/sqpoll.ts";
 import { enabled } from "../../model/steps.ts";
@@ -17,11 +18,15 @@ import {
   IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
   IORING_SQ_NEED_WAKEUP,
 } from "../../spec/constants.gen.ts";
+import type { Chooser } from "./chooser.ts";
+import type { Line, Lines } from "./history.ts";
 import { ordinaryCall, raise, registerCall } from "./calls.ts";
 import { dueNow, openRequests } from "./liveness.ts";
+import type { Prelude } from "./prelude.ts";
 import { Queues } from "./queues.ts";
 import { answerLine, callLine } from "./seen-text.ts";
 import { END, maps } from "./stages.ts";
+import type { Application } from "./state.ts";
 
 /** How a call waits. */
 interface Waiting {
@@ -32,6 +37,13 @@ interface Waiting {
 /** One action of the application on a machine that is this run's own. */
 export class Action extends Queues {
   end: string | undefined;
+  /** What must come from the state that there is now, where it was reckoned. */
+  known: number | undefined;
+
+  constructor(p: Prelude, lines: Lines, m: Machine, chooser: Chooser, from: { readonly app: Application; readonly calls: Line; readonly due: number | undefined }) {
+    super(p, lines, m, chooser, from);
+    this.known = from.due;
+  }
 
   /** The next action, and what follows it that nobody can notice. */
   run(): void {
@@ -42,6 +54,7 @@ export class Action extends Queues {
       this.end = "never returns";
       return;
     }
+    this.known = undefined;
     this.quiet();
   }
 
@@ -50,8 +63,9 @@ export class Action extends Queues {
     while (this.end === undefined && this.actQuietly());
   }
 
+  /** What must come, reckoned once for each state. */
   private get due(): number {
-    return dueNow(this.m);
+    return (this.known ??= dueNow(this.m));
   }
 
   /**
@@ -64,7 +78,7 @@ export class Action extends Queues {
     const settles = this.operation === undefined ? app.stage === END.settle : this.operation.op === "settle";
     if (!settles || !this.chooser.reduces || p.polled || defersTaskWork(m) || hasBacklog(m)) return false;
     const moves = enabled(m).some((s) => s.kind !== "expire" || m.request(s.request).earliestNs <= m.nowNs + HORIZON_NS);
-    const due = moves ? dueNow(m) : 0;
+    const due = moves ? this.due : 0;
     return due > 0 && this.visible + due <= m.ring.cqEntries;
   }
 

@@ -114,9 +114,9 @@ class Explorer {
     const { p, lines, chooser } = this;
     const machine = p.machine;
     chooser.begin([], lines.empty, []);
-    const first = new Action(p, lines, machine, chooser, { app: begins(p), calls: lines.add(lines.empty, "setup 0") });
+    const first = new Action(p, lines, machine, chooser, { app: begins(p), calls: lines.add(lines.empty, "setup 0"), due: undefined });
     first.quiet();
-    this.found({ m: machine, app: first.app, calls: first.calls, seen: lines.empty, opened: [], asleep: NOBODY, end: undefined });
+    this.found({ m: machine, app: first.app, calls: first.calls, seen: lines.empty, opened: [], asleep: NOBODY, due: first.known, end: undefined });
     for (let state = this.stack.pop(); state !== undefined; state = this.stack.pop()) {
       if (this.states >= this.statesMax) {
         this.complete = false;
@@ -166,11 +166,13 @@ class Explorer {
       before.push(step);
     }
     if (state.only !== undefined) return;
-    if (new Action(p, lines, state.m, chooser, state).waitsFirst) return;
+    const first = new Action(p, lines, state.m, chooser, state);
+    if (first.waitsFirst) return;
+    const from = { ...state, due: first.known };
     this.tries(state, (m) => {
-      const action = new Action(p, lines, m, chooser, state);
+      const action = new Action(p, lines, m, chooser, from);
       action.run();
-      return { m, app: action.app, calls: action.calls, seen: chooser.seen, opened: chooser.opened, asleep: NOBODY, end: action.end };
+      return { m, app: action.app, calls: action.calls, seen: chooser.seen, opened: chooser.opened, asleep: NOBODY, due: action.known, end: action.end };
     });
   }
 
@@ -183,7 +185,7 @@ class Explorer {
       // Where others came in between, any of them may tell the sleepers apart.
       const sleepers = chooser.steps > 1 ? NOBODY : asleep;
       if (this.reduces && onlyEnds(m, this.drains)) chooser.takeUndisturbed(m);
-      return { m, app, calls, seen: chooser.seen, opened: chooser.opened, asleep: sleepers, end: undefined };
+      return { m, app, calls, seen: chooser.seen, opened: chooser.opened, asleep: sleepers, due: undefined, end: undefined };
     });
   }
 
@@ -219,7 +221,7 @@ class Explorer {
       }
       if (!(error instanceof Unmodelled)) throw error;
       this.unmodelled.add(error.message);
-      return { m, app: from.app, calls: from.calls, seen: this.chooser.seen, opened: [], asleep: NOBODY, end: error.message };
+      return { m, app: from.app, calls: from.calls, seen: this.chooser.seen, opened: [], asleep: NOBODY, due: undefined, end: error.message };
     }
   }
 

@@ -193,7 +193,7 @@ export class StateHash {
       this.mix(file);
     }
     this.list(world.unbound);
-    for (const fd of world.guessed) this.mix(fd);
+    for (const fd of world.guessed.keys()) this.mix(fd);
     for (const f of world.files.values()) {
       this.mix(f.id);
       this.mix(f.inode);

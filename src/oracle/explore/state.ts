@@ -38,6 +38,8 @@ export interface State {
   readonly opened: readonly number[];
   /** Of its steps, those that need not be tried from here. */
   readonly asleep: Asleep;
+  /** What must come from here, where it was reckoned. */
+  readonly due: number | undefined;
   /** A call that never returns, or what the model has not: nothing comes after it. */
   readonly end: string | undefined;
 }
