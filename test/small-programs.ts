@@ -44,4 +44,17 @@ export const SMALL: Readonly<Record<string, Program>> = {
   ),
   "a drain behind a worker": program([nop(0xa1, "ASYNC"), nop(0xa2, "IO_DRAIN"), nop(0xa3), ...end]),
   "a timer and its removal": program([sqe(0xa1, { opcode: "TIMEOUT", addr: time, len: 1 }), sqe(0xa2, { opcode: "TIMEOUT_REMOVE", addr: { is: "number", number: 0xa1 } }), ...end]),
+  "a descriptor that a completion brings, and its close": program(
+    [nop(0xa1), sqe(0xa2, { opcode: "OPENAT", fd: "dir", addr: { is: "path", path: "n1" }, opFlags: 0o102, len: 0o644 }), { op: "submit" }, sqe(0xa3, { opcode: "CLOSE", fd: "o0" }), ...end],
+  ),
+  "an eventfd that a worker signals, and a read of it": program(
+    [{ op: "register", does: { call: "EVENTFD", fd: "e0" } }, nop(0xa1, "ASYNC"), nop(0xa2), { op: "submit" }, { op: "read", fd: "e0", bytes: 8 }, { op: "settle" }, { op: "reap" }],
+    { eventfds: [0] },
+  ),
+  "a queue of one that a thread empties": program([nop(0xa1), nop(0xa2), ...end], {}, { entries: 1, flags: ["SQPOLL"], sqThreadIdle: 1000 }),
+  "a signal, and a wait that lets it in": program([nop(0xa1, "ASYNC"), { op: "raise" }, { op: "submit", wait: 1, signals: true }, { op: "settle" }, { op: "reap" }]),
+  "other queues while a worker is under way": program(
+    [nop(0xa1, "ASYNC"), { op: "submit" }, { op: "register", does: { call: "RESIZE_RINGS", entries: 4, flags: 0 } }, nop(0xa2), ...end], {}, { flags: ["DEFER_TASKRUN", "SINGLE_ISSUER"] },
+  ),
+  "a deadline before the program": program([sqe(0xa1, { opcode: "TIMEOUT", addr: { is: "deadline", microseconds: -86 }, len: 1, opFlags: 1 }), ...end]),
 };

@@ -2,7 +2,12 @@
 import { SharedMap } from "./shared-map.ts";
 
 export class DescriptorTable extends SharedMap<number, number> {
-  version = 0;
+  version: number;
+
+  constructor(of?: DescriptorTable) {
+    super(of);
+    this.version = of?.version ?? 0;
+  }
 
   override set(fd: number, file: number): this {
     this.version++;
@@ -15,8 +20,6 @@ export class DescriptorTable extends SharedMap<number, number> {
   }
 
   override fork(): DescriptorTable {
-    const copy = this.shareWith(new DescriptorTable() as this);
-    copy.version = this.version;
-    return copy;
+    return new DescriptorTable(this);
   }
 }

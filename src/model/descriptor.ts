@@ -32,7 +32,7 @@ export function lookup(m: Machine, fd: number): number {
   const unbound = pick === 0 ? undefined : m.world.unbound[pick - 1];
   if (unbound === undefined) return 0;
   bind(m, unbound, fd);
-  m.world.guessed.add(fd);
+  m.world.guessed.set(fd, true);
   return unbound;
 }
 

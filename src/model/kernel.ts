@@ -55,6 +55,9 @@ class ModelMemory implements AddressSpace {
   }
 }
 
+/** When a model's clock begins: a deadline may lie before the program that names it, and no clock shows less than nothing. */
+export const BEGUN_NS = 3_600_000_000_000n;
+
 /** Everything that machines of one kernel share. */
 interface Shared {
   readonly profile: KernelProfile;
@@ -309,7 +312,7 @@ class ModelKernel implements Kernel {
       simulation: new Simulation(options.seed),
       ids: { next: 1 },
       machines: [],
-      clock: { nowNs: 0n },
+      clock: { nowNs: BEGUN_NS },
       lockedPagesMax: options.lockedPagesMax ?? Infinity,
     };
     this.system = new ModelSystem(this.shared.world, this.shared.machines, () => {

@@ -71,6 +71,35 @@ export interface Cancelling {
 
 export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0, bufIndex: 0 };
 
+const sums = new WeakMap<Prepared, number>();
+
+/**
+ * A sum of what preparation read. A thread that polls may have read the SQE before the application wrote it anew, or
+ * behind that: two requests that are otherwise alike.
+ */
+export function preparedSum(of: Prepared): number {
+  if (of === NOTHING) return 0;
+  let sum = sums.get(of);
+  if (sum === undefined) {
+    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, ns = 0n } = of;
+    sum = 0x811c9dc5;
+    const mix = (value: number): void => void (sum = Math.imul((sum ?? 0) ^ value, 0x01000193));
+    const big = (value: bigint): void => {
+      mix(Number(value & 0xffff_ffffn));
+      mix(Number((value >> 32n) & 0xffff_ffffn));
+    };
+    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1]) mix(value);
+    for (const value of [addr, off, ns]) big(value);
+    for (const v of iov) {
+      big(v.addr);
+      mix(v.len);
+    }
+    for (let i = 0; i < path.length; i++) mix(path.charCodeAt(i));
+    sums.set(of, sum);
+  }
+  return sum | 0;
+}
+
 export class Request {
   readonly id: number;
   opcode = 0;
@@ -242,6 +271,6 @@ export class Request {
 
   /** Everything that a later step can tell apart, for the state key. */
   key(): string {
-    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file}${this.buffer === undefined ? "" : "b"},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
+    return `${this.id},${this.opcode},${this.flags},${this.userData},${this.res},${this.state},${this.file}${this.buffer === undefined ? "" : "b"},${this.link},${this.opened},${this.taskWork},${this.refs},${this.posted ? 1 : 0}${this.held ? 1 : 0},${this.pollEvents},${this.pollRefs},${this.pollCancelled ? 1 : 0},${this.pollQueues.join("+")},${this.hashSeq === 0 ? 0 : 1},${this.pollRetries},${this.pollMask},${this.timeoutOff},${this.targetSeq},${this.timeoutOff === 0 ? 0 : this.sinceSeq},${this.repeats},${this.earliestNs},${preparedSum(this.prepared)},${this.workHash}${this.unbound ? "u" : ""},${this.cancelling?.count ?? ""},${this.segment},${this.moved},${this.latePosition ?? ""},${this.earlierPositions.join("+")},${this.dropping},${this.linkTimer === "none" ? "" : this.linkTimer}${this.timerRefs}/${this.head}/${this.cancels},${this.workCancelled ? 1 : 0}${this.workInterrupted ? 1 : 0}${this.waited ? 1 : 0}${this.state === "task-work" && Number.isFinite(this.wakesFrom) ? this.wakesFrom : ""}`;
   }
 }

@@ -1,9 +1,17 @@
 // A map whose forks share its entries until one of them changes something (copy on write).
 export class SharedMap<K, V> {
-  private entries = new Map<K, V>();
-  private shared = false;
+  private entries: Map<K, V>;
+  private shared: boolean;
   /** What key() of the owner made of the entries: good until one changes. */
   private text: string | undefined;
+
+  /** Left out: an empty map. */
+  constructor(of?: SharedMap<K, V>) {
+    this.shared = of !== undefined;
+    this.entries = of?.entries ?? new Map<K, V>();
+    this.text = of?.text;
+    if (of !== undefined) of.shared = true;
+  }
 
   get size(): number {
     return this.entries.size;
@@ -15,6 +23,10 @@ export class SharedMap<K, V> {
 
   has(key: K): boolean {
     return this.entries.has(key);
+  }
+
+  keys(): IterableIterator<K> {
+    return this.entries.keys();
   }
 
   values(): IterableIterator<V> {
@@ -53,15 +65,7 @@ export class SharedMap<K, V> {
     return (this.text ??= of(this.entries));
   }
 
-  protected shareWith(copy: this): this {
-    this.shared = true;
-    copy.shared = true;
-    copy.entries = this.entries;
-    copy.text = this.text;
-    return copy;
-  }
-
   fork(): SharedMap<K, V> {
-    return this.shareWith(new SharedMap<K, V>() as this);
+    return new SharedMap(this);
   }
 }

@@ -56,10 +56,12 @@ function change(m: Machine, to: Partial<PollThread>): void {
   if (m.ring.thread !== undefined) m.ring.thread = { ...m.ring.thread, ...to };
 }
 
+const NO_STEPS: readonly PollStep[] = [];
+
 /** The steps that it may take now. */
-export function pollSteps(m: Machine): PollStep[] {
+export function pollSteps(m: Machine): readonly PollStep[] {
   const thread = m.hasRing ? m.ring.thread : undefined;
-  if (thread === undefined || m.inThread) return [];
+  if (thread === undefined || m.inThread) return NO_STEPS;
   // [sqpoll.task-work-wakes]
   if (thread.asleep) return thread.woken || m.taskWorks.length > 0 ? ["sq-wake"] : [];
   const pending = publishedEntries(m) > 0;

@@ -7,7 +7,7 @@ import type { Request } from "./request.ts";
 import { mayRunTaskWork, POLL_STEPS, pollSteps, takePollStep, taskWorkDone, type PollStep } from "./sqpoll.ts";
 import { runTaskWork } from "./task-work.ts";
 import { expireTimer } from "./timeout.ts";
-import { finishWork, startable, startWork, working } from "./worker.ts";
+import { finishWork, mayStart, startWork, working } from "./worker.ts";
 
 export type StepKind = "effect" | "post" | "task-work" | "expire" | PollStep;
 
@@ -24,22 +24,25 @@ export const stepId = (s: Step): number => s.request * 8 + KINDS[s.kind];
 
 export const isPollStep = (step: Step): step is Step & { readonly kind: PollStep } => POLL_STEPS.includes(step.kind);
 
-/** Everything that could happen now, in canonical order. Timers: those that may have reached their time. */
-export function enabled(m: Machine): Step[] {
+/** Everything that could happen now, in canonical order. Timers: those that may have reached their time. `late`: task work too. */
+export function enabled(m: Machine, late = true): Step[] {
   const steps: Step[] = [];
   const queue = working(m);
-  for (const r of startable(m, queue)) steps.push({ kind: "effect", request: r.id });
+  for (const r of queue) if (mayStart(m, r, queue)) steps.push({ kind: "effect", request: r.id });
   for (const r of queue) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
-  if (m.taskWorks.length > 0 && mayRunTaskWork(m)) steps.push({ kind: "task-work", request: 0 });
+  if (late && m.taskWorks.length > 0 && mayRunTaskWork(m)) steps.push({ kind: "task-work", request: 0 });
   for (const kind of pollSteps(m)) steps.push({ kind, request: 0 });
-  for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
+  if (hasTimers(m)) for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
   return steps;
 }
+
+/** Is any armed? */
+export const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
 
 /** Timers that may fire by now, the earliest first. [timeout.never-early] */
 export function dueTimers(m: Machine): Request[] {
   const due: Request[] = [];
-  if (!m.hasRing) return due;
+  if (!hasTimers(m)) return due;
   for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
     const r = m.request(id);
     if (r.earliestNs <= m.untilNs) due.push(r);

@@ -46,8 +46,15 @@ export function queueWork(m: Machine, r: Request): void {
 /** Requests in the workers' hands, oldest first. */
 export function working(m: Machine): Request[] {
   const all: Request[] = [];
-  for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") all.push(r);
-  return all.length > 1 ? all.sort((a, b) => a.workSeq - b.workSeq) : all;
+  for (const r of m.requests.values()) {
+    if (r.state !== "queued" && r.state !== "effected") continue;
+    // They are few, and mostly in order.
+    let at = all.length;
+    while (at > 0 && (all[at - 1]?.workSeq ?? 0) > r.workSeq) at--;
+    if (at === all.length) all.push(r);
+    else all.splice(at, 0, r);
+  }
+  return all;
 }
 
 /**
@@ -60,15 +67,17 @@ export function asListed(works: readonly Request[]): Request[] {
   return works.toSorted((a, b) => Number(a.unbound) - Number(b.unbound) || first(a) - first(b) || a.workSeq - b.workSeq);
 }
 
-/** Requests whose effect may happen now: not behind a hashed one, and not blocked. */
+/** Requests whose effect may happen now. */
 export function startable(m: Machine, queue: readonly Request[] = working(m)): Request[] {
-  return queue.filter(
-    (r) =>
-      r.state === "queued" &&
-      !queue.some((other) => other.workHash !== 0 && other.workHash === r.workHash && other.workSeq < r.workSeq) &&
-      // [worker.file-kept] one that will block first takes the file, and keeps it
-      (!r.waited || !wouldBlock(m, r)),
-  );
+  return queue.filter((r) => mayStart(m, r, queue));
+}
+
+/** Not behind a hashed one, and not blocked. */
+export function mayStart(m: Machine, r: Request, queue: readonly Request[]): boolean {
+  if (r.state !== "queued") return false;
+  if (r.workHash !== 0 && queue.some((other) => other.workHash === r.workHash && other.workSeq < r.workSeq)) return false;
+  // [worker.file-kept] one that will block first takes the file, and keeps it
+  return !r.waited || !wouldBlock(m, r);
 }
 
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;

@@ -53,48 +53,52 @@ export interface Waiter {
 }
 
 export class World {
-  readonly inodes = new SharedMap<number, Inode>();
-  readonly files = new SharedMap<number, OpenFile>();
-  readonly fds = new DescriptorTable();
+  readonly inodes: SharedMap<number, Inode>;
+  readonly files: SharedMap<number, OpenFile>;
+  readonly fds: DescriptorTable;
   /** Open files that OPENAT made and whose number no completion has shown yet. */
-  readonly unbound: number[] = [];
+  readonly unbound: number[];
   /** Numbers that turned out to be those of such files: the application was not told of them. */
-  readonly guessed = new Set<number>();
-  readonly waiters = new SharedMap<number, readonly Waiter[]>();
+  readonly guessed: SharedMap<number, true>;
+  readonly waiters: SharedMap<number, readonly Waiter[]>;
+  /** The open files of the rings that the thread registered, by their index. */
+  readonly registeredRings: SharedMap<number, number>;
   /** The wake-ups of an eventfd are under way (task_struct.in_eventfd). */
   inEventfd = false;
-  /** The open files of the rings that the thread registered, by their index. */
-  readonly registeredRings = new SharedMap<number, number>();
   /** SIGNAL is pending for the application's thread. */
-  signalled = false;
-  private nextId = 1;
-  /** Inodes and open files that no other fork has. */
-  private mine = new Set<Inode | OpenFile>();
+  signalled: boolean;
+  /** The number of the inode or open file that is made next. */
+  nextId: number;
+  /** Inodes and open files that no other fork has; undefined: none yet. */
+  private mine: Set<Inode | OpenFile> | undefined;
 
-  constructor() {
-    this.addInode((id) => ({ kind: "directory", id, entries: new Map() }));
+  /** `from`: what it has is shared until one of the two changes it. */
+  constructor(from?: World) {
+    this.inodes = new SharedMap(from?.inodes);
+    this.files = new SharedMap(from?.files);
+    this.fds = new DescriptorTable(from?.fds);
+    this.unbound = from === undefined ? [] : [...from.unbound];
+    this.guessed = new SharedMap(from?.guessed);
+    this.waiters = new SharedMap(from?.waiters);
+    this.registeredRings = new SharedMap(from?.registeredRings);
+    this.signalled = from?.signalled ?? false;
+    this.nextId = from?.nextId ?? 1;
+    this.mine = undefined;
+    if (from === undefined) this.addInode((id) => ({ kind: "directory", id, entries: new Map() }));
   }
 
   fork(): World {
-    const copy = Object.create(World.prototype) as World;
-    this.mine = new Set();
-    return Object.assign(copy, {
-      inodes: this.inodes.fork(),
-      files: this.files.fork(),
-      fds: this.fds.fork(),
-      unbound: [...this.unbound],
-      guessed: new Set(this.guessed),
-      waiters: this.waiters.fork(),
-      registeredRings: this.registeredRings.fork(),
-      signalled: this.signalled,
-      nextId: this.nextId,
-      mine: new Set(),
-    });
+    this.mine = undefined;
+    return new World(this);
   }
 
   key(): string {
-    const names = `${this.nextId}${this.signalled ? "!" : ""}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed].join()}|${this.registeredRings.key(descriptorsKey)}`;
+    const names = `${this.nextId}${this.signalled ? "!" : ""}|${this.fds.key(descriptorsKey)}|${this.unbound.join()}|${[...this.guessed.keys()].join()}|${this.registeredRings.key(descriptorsKey)}`;
     return `${names}|${this.files.key(filesKey)}${this.inodes.key(inodesKey)}${this.waiters.key(waitersKey)}`;
+  }
+
+  private own(one: Inode | OpenFile): void {
+    (this.mine ??= new Set()).add(one);
   }
 
   get root(): number {
@@ -104,7 +108,7 @@ export class World {
   addInode(make: (id: number) => Inode): Inode {
     const inode = make(this.nextId++);
     this.inodes.set(inode.id, inode);
-    this.mine.add(inode);
+    this.own(inode);
     return inode;
   }
 
@@ -126,9 +130,9 @@ export class World {
   ownInode<I extends Inode>(inode: Readonly<I>): I {
     this.inodes.touch();
     const there = inode as I;
-    if (this.mine.has(there)) return there;
+    if (this.mine?.has(there) === true) return there;
     const own = cloneInode(there);
-    this.mine.add(own);
+    this.own(own);
     this.inodes.set(own.id, own);
     return own;
   }
@@ -137,9 +141,9 @@ export class World {
   ownFile(id: number): OpenFile {
     const file = this.file(id);
     this.files.touch();
-    if (this.mine.has(file)) return file;
+    if (this.mine?.has(file) === true) return file;
     const own = { ...file };
-    this.mine.add(own);
+    this.own(own);
     this.files.set(id, own);
     return own;
   }
@@ -150,7 +154,7 @@ export class World {
       id: this.nextId++, inode, flags, read: mode !== O_WRONLY, write: mode !== O_RDONLY, pos: 0, refs: 1,
     };
     this.files.set(file.id, file);
-    this.mine.add(file);
+    this.own(file);
     const found = this.inode(inode);
     if (found.kind === "pipe") {
       const of = this.ownInode(found);

@@ -12,10 +12,11 @@ export const WATCHDOG_HIT_NS = 400_000_000n;
 /** More than this is never asked for: it is bounded by the CQ's size. */
 const DUE_MAX = 4096;
 
-/** Completions that come on a fair run, the backlog included, timers within the horizon included. */
-export function dueCompletions(m: Machine, horizonNs: bigint): number {
+/** Completions that come on a fair run, the backlog included, timers within the horizon of `fromNs` included. */
+export function dueCompletions(m: Machine, horizonNs: bigint, fromNs = m.untilNs): number {
   if (!m.hasRing) return 0;
   const f = m.fork();
+  f.untilNs = fromNs;
   const simulation = new Simulation();
   f.scheduler = simulation;
   const limit = f.untilNs + horizonNs;

@@ -57,13 +57,18 @@ export function exercised(program: Program, trace: readonly TraceEvent[]): Exerc
   return { operations: program.ops.length, opcodes: counter.byName(), wraps, overflows, chains, drains, cancels, readings, ...callsOf(trace) };
 }
 
+/** Where the argument of the cancel is that the interpreter ends a run with. */
+export function endingArgument(trace: readonly TraceEvent[]): bigint | undefined {
+  const ending = trace.findLast((event) => event.event === "alloc" && event.size === SYNC_CANCEL_REG.size);
+  return ending?.event === "alloc" ? ending.addr : undefined;
+}
+
 /** Everything but the cancel that the interpreter ends a run with: its time is without end, and it takes anything. */
 function callsOf(trace: readonly TraceEvent[]): Pick<Exercise, "registered" | "registerRefused" | "entered"> {
   const calls = { registered: {}, registerRefused: {}, entered: {} };
   const add = (into: Record<string, number>, name: string): void => void (into[name] = (into[name] ?? 0) + 1);
   const min = new Map<bigint, boolean>();
-  const ending = trace.findLast((event) => event.event === "alloc" && event.size === SYNC_CANCEL_REG.size);
-  const endsBy = ending?.event === "alloc" ? ending.addr : undefined;
+  const endsBy = endingArgument(trace);
   for (const event of trace) {
     if (event.event === "memory" && event.bytes.length >= GETEVENTS_ARG.size) min.set(event.addr, load32(event.bytes, GETEVENTS_ARG.min_wait_usec) !== 0);
     if (event.event === "register" && event.arg !== endsBy) {

@@ -131,6 +131,27 @@ function entriesOf<T>(world: ProgramWorld, entries: readonly T[], least: number,
   return { addr: region.addr, nrArgs: entries.length, answers: [region] };
 }
 
+/** Of a call's answers, in their order: the bytes (from, how many) that hold addresses or descriptors, which are a run's own. */
+export function hiddenIn(does: RegisterOperation["does"]): readonly (readonly (readonly [number, number])[])[] {
+  switch (does.call) {
+    case "QUERY":
+      return does.entries.flatMap(({ fault }) => [[[QUERY_HDR.next_entry, 8], [QUERY_HDR.query_data, 8]] as const, ...(fault === true ? [] : [[]])]);
+    case "MEM_REGION":
+      return [[[REGION_DESC.user_addr, 8]]];
+    case "RING_FDS":
+      return [does.entries.map((_, i) => [i * RSRC_UPDATE.size + RSRC_UPDATE.data, 8] as const)];
+    default:
+      return [];
+  }
+}
+
+/** An answer with zeros where it has what is a run's own. */
+export function portable(bytes: Uint8Array, hidden: readonly (readonly [number, number])[] = []): Uint8Array {
+  const copy = bytes.slice();
+  for (const [from, length] of hidden) copy.fill(0, from, from + length);
+  return copy;
+}
+
 type Of<Call extends RegisterOperation["does"]["call"]> = Extract<RegisterOperation["does"], { call: Call }>;
 
 /** Each entry points to the next one; what faults is where the answer goes. */

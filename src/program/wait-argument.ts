@@ -4,11 +4,18 @@ import { GETEVENTS_ARG, KERNEL_TIMESPEC, REG_WAIT } from "../spec/codec.gen.ts";
 import { IORING_ENTER_ABS_TIMER, IORING_ENTER_EXT_ARG, IORING_ENTER_EXT_ARG_REG, IORING_REG_WAIT_TS } from "../spec/constants.gen.ts";
 import { writeWait } from "./lower-registration.ts";
 import type { EnterOperation } from "./program.ts";
-import type { ProgramWorld } from "./world.ts";
 
 export interface WaitArgument {
   readonly addr: bigint;
   readonly size: number;
+}
+
+/** Where the arguments are. */
+export interface WaitMemory {
+  alloc(size: number): Region;
+  /** The application wrote this region. */
+  stored(region: Region): void;
+  readonly faultAddress: bigint;
 }
 
 interface Extras {
@@ -20,14 +27,15 @@ interface Extras {
 /** Where the signal mask stands, behind the time. */
 const MASK_AT = GETEVENTS_ARG.size + KERNEL_TIMESPEC.size;
 const SIGSET_BYTES = 8;
+export const WAIT_BYTES = MASK_AT + SIGSET_BYTES;
 
 export class WaitArguments {
   /** What IORING_REGISTER_MEM_REGION took. */
   region: Region | undefined;
-  private readonly world: ProgramWorld;
+  private readonly world: WaitMemory;
   private memory: Region | undefined;
 
-  constructor(world: ProgramWorld) {
+  constructor(world: WaitMemory) {
     this.world = world;
   }
 
@@ -36,7 +44,7 @@ export class WaitArguments {
    * another place for the time, 0 for none.
    */
   bound(seconds: bigint, nanoseconds: bigint, timeAddr?: bigint, { minWait = 0, signals = false }: Extras = {}): WaitArgument {
-    this.memory ??= this.world.alloc(MASK_AT + SIGSET_BYTES);
+    this.memory ??= this.world.alloc(WAIT_BYTES);
     const { addr, bytes } = this.memory;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     view.setUint32(GETEVENTS_ARG.min_wait_usec, minWait, true);

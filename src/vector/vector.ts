@@ -22,9 +22,7 @@ export const AS_NEWEST = "as 6.18";
 
 export const vectorSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9.-]+$/),
-  /** explored: these are all outcomes that there are. seen: two hundred runs of the model showed this one and no other. */
-  listed: z.enum(["explored", "seen"]),
-  /** Rules that the program comes by, those that made it a vector first. */
+  /** Rules that the program comes by, those that made it a vector first. Of one that was written by hand also those that its outcomes show. */
   rules: z.array(z.string()).min(1),
   program: programSchema,
   /** By release; for one that is not there the vector says nothing. */

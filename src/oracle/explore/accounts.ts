@@ -1,10 +1,13 @@
 // What the completions of a program so far say of its requests, reckoned once for each list of them: how many last
 // completions each user_data has, and whether the order of the list breaks a chain or a drain.
 import type { Program, SqeSpec } from "../../program/program.ts";
+import { IORING_CQE_F_MORE, IORING_CQE_F_SKIP } from "../../spec/constants.gen.ts";
 import type { Line } from "./history.ts";
 
 /** One request of a program, in the order of submission. */
 export interface Submitted {
+  /** The operation that it is of. */
+  readonly at: number;
   readonly userData: bigint;
   readonly sqe: SqeSpec;
   /** It, or one of its chain, asked for no completion. */
@@ -17,20 +20,21 @@ const has = (sqe: SqeSpec, ...flags: readonly string[]): boolean => sqe.flags?.s
 
 /** All requests, in order; undefined where that is not known before: raw programs submit what they like, as often as they like. */
 export function submittedBy(program: Program, sqEntries: number): readonly Submitted[] | undefined {
-  const all: { userData: bigint; sqe: SqeSpec; chain: number }[] = [];
+  const all: { at: number; userData: bigint; sqe: SqeSpec; chain: number }[] = [];
   let chain = 0;
-  for (const op of program.ops) {
+  for (const [at, op] of program.ops.entries()) {
     if (op.op === "store" || op.op === "array" || op.op === "slot" || op.op === "enter") return undefined;
     // [link.not-across-submissions]
     if (op.op === "submit") chain++;
     if (op.op !== "sqe") continue;
     if (op.opcode === "POLL_REMOVE" && (op.len ?? 0) !== 0) return undefined;
-    all.push({ userData: BigInt(op.userData), sqe: op, chain });
+    all.push({ at, userData: BigInt(op.userData), sqe: op, chain });
     if (!has(op, "IO_LINK", "IO_HARDLINK")) chain++;
   }
   const silent = new Set(all.filter(({ sqe }) => has(sqe, "CQE_SKIP_SUCCESS")).map((s) => s.chain));
   // Where the queue may fill up, a submission that came short may end inside a chain, and nobody knows which.
-  if (all.length > sqEntries) return all.map((s, i) => ({ ...s, chain: i, maybeSilent: silent.size > 0 }));
+  const resizes = program.ops.some((op) => op.op === "register" && op.does.call === "RESIZE_RINGS");
+  if (all.length > sqEntries || resizes) return all.map((s, i) => ({ ...s, chain: i, maybeSilent: silent.size > 0 }));
   return all.map((s) => ({ ...s, maybeSilent: silent.has(s.chain) }));
 }
 
@@ -71,7 +75,6 @@ export interface Account {
   readonly drainBroken: string | undefined;
 }
 
-const MORE = 2;
 const NOTHING: Account = { last: new Map(), chainBroken: undefined, drainBroken: undefined };
 
 export interface SeenCompletion {
@@ -104,7 +107,8 @@ export class Accounts {
   }
 
   private further(before: Account, cqe: SeenCompletion): Account {
-    if ((cqe.flags & MORE) !== 0) return before;
+    // What fills the end of a queue is no completion. [cq.mixed-filler]
+    if ((cqe.flags & (IORING_CQE_F_MORE | IORING_CQE_F_SKIP)) !== 0) return before;
     const last = new Map(before.last);
     last.set(cqe.userData, (last.get(cqe.userData) ?? 0) + 1);
     const at = this.only(cqe.userData);

@@ -2,48 +2,47 @@
 // action at a time, so that the kernel's own steps can come between any two. What the kernel can't notice (an SQE that
 // is filled in and not published) is done together with the action before it.
 import { WouldBlockForever } from "../../kernel.ts";
-import { enter, leaveCall, register, type EnterCall } from "../../model/enter.ts";
+import { enter, leaveCall, type EnterCall } from "../../model/enter.ts";
 import { readInfo } from "../../model/fdinfo.ts";
-import { CQES, WORD } from "../../model/layout.ts";
+import { WORD } from "../../model/layout.ts";
 import type { Machine } from "../../model/machine.ts";
-import { load32, store32, writable } from "../../model/memory.ts";
 import { hasBacklog } from "../../model/completion.ts";
 import { hasPollThread, pollThreadSince } from "../../model/sqpoll.ts";
 import { enabled } from "../../model/steps.ts";
 import { defersTaskWork } from "../../model/task-work.ts";
 import { HORIZON_NS, SETTLE_ROUNDS, WAIT_NS } from "../../program/interpreter.ts";
+import { hiddenIn } from "../../program/lower-registration.ts";
 import type { Operation } from "../../program/program.ts";
-import { CQE, GETEVENTS_ARG, SQE } from "../../spec/codec.gen.ts";
+import { WaitArguments } from "../../program/wait-argument.ts";
 import {
-  IORING_CQE_F_32, IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
-  IORING_SETUP_CQE_MIXED, IORING_SETUP_NO_SQARRAY, IORING_SQ_NEED_WAKEUP,
+  IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS, IORING_ENTER_REGISTERED_RING, IORING_ENTER_SQ_WAIT, IORING_ENTER_SQ_WAKEUP, IORING_REGISTER_SYNC_CANCEL,
+  IORING_SQ_NEED_WAKEUP,
 } from "../../spec/constants.gen.ts";
-import { ordinaryCall, writeTime } from "./calls.ts";
 import type { Chooser } from "./chooser.ts";
 import type { Line, Lines } from "./history.ts";
+import { ordinaryCall, raise, registerCall } from "./calls.ts";
 import { dueNow, openRequests } from "./liveness.ts";
 import type { Prelude } from "./prelude.ts";
-import { callLine } from "./seen-text.ts";
-import { END } from "./stages.ts";
+import { Queues } from "./queues.ts";
+import { answerLine, callLine } from "./seen-text.ts";
+import { END, maps } from "./stages.ts";
 import type { Application } from "./state.ts";
 
-/** One action of the application on a machine that is this run's own. */
-export class Action {
-  private readonly p: Prelude;
-  private readonly m: Machine;
-  private readonly chooser: Chooser;
-  private readonly lines: Lines;
-  app: Application;
-  calls: Line;
-  end: string | undefined;
+/** How a call waits. */
+interface Waiting {
+  readonly index?: number | undefined;
+  readonly signals?: boolean | undefined;
+}
 
-  constructor(p: Prelude, lines: Lines, m: Machine, chooser: Chooser, from: { readonly app: Application; readonly calls: Line }) {
-    this.p = p;
-    this.lines = lines;
-    this.m = m;
-    this.chooser = chooser;
-    this.app = from.app;
-    this.calls = from.calls;
+/** One action of the application on a machine that is this run's own. */
+export class Action extends Queues {
+  end: string | undefined;
+  /** What must come from the state that there is now, where it was reckoned. */
+  known: number | undefined;
+
+  constructor(p: Prelude, lines: Lines, m: Machine, chooser: Chooser, from: { readonly app: Application; readonly calls: Line; readonly due: number | undefined }) {
+    super(p, lines, m, chooser, from);
+    this.known = from.due;
   }
 
   /** The next action, and what follows it that nobody can notice. */
@@ -55,6 +54,7 @@ export class Action {
       this.end = "never returns";
       return;
     }
+    this.known = undefined;
     this.quiet();
   }
 
@@ -63,47 +63,9 @@ export class Action {
     while (this.end === undefined && this.actQuietly());
   }
 
-  private to(change: Partial<Application>): true {
-    this.app = { ...this.app, ...change };
-    return true;
-  }
-
-  private next(): true {
-    return this.to({ at: this.app.at + 1, stage: 0, round: 0, taking: 0 });
-  }
-
-  private word(at: number): number {
-    return load32(this.m.ring.ring.bytes, at);
-  }
-
-  private store(at: number, value: number): void {
-    store32(writable(this.m.ring.ring), at, value >>> 0);
-  }
-
-  private get operation(): Operation | undefined {
-    return this.p.program.ops[this.app.at];
-  }
-
-  /**
-   * Full by the head that the application loaded last, and by the one that is there now: it is loaded anew only where
-   * the queue looks full. The two differ where the program stores heads and tails of its own.
-   */
-  private get sqIsFull(): boolean {
-    const { app, p } = this;
-    const full = (head: number): boolean => ((app.tail - head) >>> 0) >= this.m.ring.sqEntries;
-    const now = this.word(WORD.sqHead);
-    if (!p.wild) return full(now);
-    if (!full(app.sqHead)) return false;
-    this.to({ sqHead: now });
-    return full(now);
-  }
-
-  private get visible(): number {
-    return (this.word(WORD.cqTail) - this.word(WORD.cqHead)) >>> 0;
-  }
-
+  /** What must come, reckoned once for each state. */
   private get due(): number {
-    return dueNow(this.m);
+    return (this.known ??= dueNow(this.m));
   }
 
   /**
@@ -116,7 +78,7 @@ export class Action {
     const settles = this.operation === undefined ? app.stage === END.settle : this.operation.op === "settle";
     if (!settles || !this.chooser.reduces || p.polled || defersTaskWork(m) || hasBacklog(m)) return false;
     const moves = enabled(m).some((s) => s.kind !== "expire" || m.request(s.request).earliestNs <= m.nowNs + HORIZON_NS);
-    const due = moves ? dueNow(m) : 0;
+    const due = moves ? this.due : 0;
     return due > 0 && this.visible + due <= m.ring.cqEntries;
   }
 
@@ -126,11 +88,9 @@ export class Action {
     if (operation === undefined) return this.endQuietly();
     switch (operation.op) {
       case "sqe":
-        return app.stage === 1 || this.sqIsFull ? false : this.fillNext();
+        return app.stage === 1 || this.looksFirst || this.sqIsFull ? false : this.fillNext();
       case "slot":
-        if (p.polled) return false;
-        this.fill(operation.slot & (this.m.ring.sqEntries - 1));
-        return this.next();
+        return p.polled || this.looksFirst ? false : this.fillSlot(operation.slot);
       case "array":
         if (p.polled) return false;
         return this.storeIndex(operation.slot, operation.index);
@@ -164,10 +124,10 @@ export class Action {
     if (operation === undefined) return this.actAtEnd();
     switch (operation.op) {
       case "sqe":
-        if (app.stage === 2) return void (this.sqIsFull ? this.next() : this.fillNext());
+        if (app.stage === 2) return void (this.sqIsFull ? this.leaveOut() : this.fillNext());
         return app.stage === 1 || this.sqIsFull ? this.makeRoom() : void this.fillNext();
       case "submit":
-        return this.submit(operation.wait ?? 0, operation.getevents === true ? IORING_ENTER_GETEVENTS : 0);
+        return this.submit(operation);
       case "settle":
         this.settleOnce();
         return void this.to({ round: app.round + 1 });
@@ -175,18 +135,23 @@ export class Action {
         return app.stage === 0 ? this.lookAtCompletions(operation.max ?? this.m.ring.cqEntries) : this.takeOut();
       case "write": case "read": case "close":
         return this.system(operation);
+      case "raise":
+        this.beforeCall();
+        this.says(callLine("raise", raise(this.m)));
+        return void this.next();
+      case "register":
+        return this.register(operation);
       case "fdinfo":
         return this.readInfo();
       case "store": {
         const at = WORD[operation.word];
         this.store(at, operation.value ?? this.word(at) + (operation.add ?? 0));
-        return void this.next();
+        return void this.next(false);
       }
       case "array":
         return void this.storeIndex(operation.slot, operation.index);
       case "slot":
-        this.fill(operation.slot & (this.m.ring.sqEntries - 1));
-        return void this.next();
+        return void this.fillSlot(operation.slot);
       case "enter":
         return this.rawEnter(operation);
     }
@@ -204,38 +169,8 @@ export class Action {
       this.to({ stage: END.decide, taking: 0 });
     } else {
       this.beforeCall();
-      register(this.m, IORING_REGISTER_SYNC_CANCEL, this.p.cancelArg, 1);
+      registerCall(this.m, { opcode: IORING_REGISTER_SYNC_CANCEL, arg: this.p.cancelArg, nrArgs: 1 });
       this.to({ stage: END.settle, round: app.round + 1, taking: 0 });
-    }
-  }
-
-  private fd(name: string | undefined): number {
-    return this.p.world.fd(name, this.chooser.opened);
-  }
-
-  private storeIndex(slot: number, index: number): true {
-    const { ring } = this.m;
-    if ((ring.flags & IORING_SETUP_NO_SQARRAY) === 0) this.store(ring.arrayOffset + 4 * (slot & (ring.sqEntries - 1)), index);
-    return this.next();
-  }
-
-  private fillNext(): true {
-    const slot = this.app.tail & (this.m.ring.sqEntries - 1);
-    writable(this.m.ring.sqes).fill(0, slot * this.p.sqeBytes, (slot + 1) * this.p.sqeBytes);
-    this.fill(slot);
-    this.to({ tail: (this.app.tail + 1) >>> 0 });
-    return this.next();
-  }
-
-  private fill(slot: number): void {
-    const lowered = this.p.lowered.get(this.app.at);
-    if (lowered === undefined) throw new Error(`explore: operation ${this.app.at} has no request`);
-    const bytes = writable(this.m.ring.sqes);
-    bytes.set(lowered.bytes, slot * this.p.sqeBytes);
-    if (lowered.spec.fd?.startsWith("o") === true) store32(bytes, slot * this.p.sqeBytes + SQE.fd, this.fd(lowered.spec.fd));
-    for (const { addr, microseconds } of lowered.deadlines) {
-      const ns = this.m.nowNs + BigInt(microseconds) * 1000n;
-      writeTime(this.m, addr, ns / 1_000_000_000n, ns % 1_000_000_000n);
     }
   }
 
@@ -250,46 +185,37 @@ export class Action {
     this.chooser.watched = !shown;
     const result = enter(this.m, call);
     this.chooser.watched = false;
+    this.to({ shown: -1 });
     if (this.chooser.overdue) this.to({ overdue: true });
-    if (shown) this.calls = this.lines.add(this.calls, callLine("enter", result));
+    if (shown) this.says(callLine("enter", result));
   }
 
-  private publish(): void {
-    const { tail } = this.app;
-    if (tail !== this.app.published) this.store(WORD.sqTail, tail);
-    pollThreadSince(this.m, this.m.nowNs);
-    this.to({ published: tail });
-  }
-
-  private get queued(): number {
-    if (this.p.wild) this.to({ sqHead: this.word(WORD.sqHead) });
-    return (this.app.tail - this.word(WORD.sqHead)) >>> 0;
-  }
-
-  private submit(wait: number, flags: number): void {
+  private submit({ wait = 0, getevents, index, signals }: Operation & { op: "submit" }): void {
+    const flags = (getevents === true ? IORING_ENTER_GETEVENTS : 0) | (index === undefined ? 0 : IORING_ENTER_REGISTERED_RING);
     if (!this.p.polled) {
       this.publish();
-      this.enterWith(wait, flags);
+      this.enterWith(wait, flags, { index, signals });
       return void this.next();
     }
     if (this.app.stage === 0) {
       this.publish();
       return void this.to({ stage: 1 });
     }
-    this.enterPolled(wait, flags);
+    this.enterPolled(wait, flags, { index, signals });
     this.next();
   }
 
   /** As liburing does: a thread that sleeps is woken, and no call is made where there is nothing to ask for. */
-  private enterPolled(wait: number, flags: number): void {
+  private enterPolled(wait: number, flags: number, how: Waiting = {}): void {
     const all = (this.word(WORD.sqFlags) & IORING_SQ_NEED_WAKEUP) === 0 ? flags : flags | IORING_ENTER_SQ_WAKEUP;
-    if (wait > 0 || all !== 0) this.enterWith(wait, all);
+    if (wait > 0 || all !== 0) this.enterWith(wait, all, how);
   }
 
-  private enterWith(wait: number, flags: number): void {
-    if (wait === 0) return this.enter({ toSubmit: this.queued, minComplete: 0, flags, arg: undefined }, true);
-    const all = (this.p.polled ? flags : 0) | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-    this.enter({ toSubmit: this.queued, minComplete: wait, flags: all, arg: this.bound(0n, WAIT_NS) }, true);
+  private enterWith(wait: number, flags: number, { index, signals }: Waiting = {}): void {
+    const call = { toSubmit: this.queued, minComplete: wait, index };
+    if (wait === 0) return this.enter({ ...call, flags, arg: undefined }, true);
+    const all = flags | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    this.enter({ ...call, flags: all, arg: this.waits.bound(0n, WAIT_NS, undefined, { signals }) }, true);
   }
 
   /** The queue is full: it is submitted first. Where that made no room, the request is left out. */
@@ -325,31 +251,38 @@ export class Action {
     this.next();
   }
 
-  /** Never past the kernel's tail; a long CQE among short slots is one that takes two. */
-  private advanceHead(count: number): void {
-    const { ring } = this.m;
-    let { head } = this.app;
-    for (let left = Math.min(count, ring.cqEntries); left > 0; left--) {
-      if (((this.word(WORD.cqTail) - head) >>> 0) === 0) break;
-      const flags = this.word(CQES + (head & (ring.cqEntries - 1)) * ring.cqeSize + CQE.flags);
-      head = (head + ((ring.flags & IORING_SETUP_CQE_MIXED) !== 0 && (flags & IORING_CQE_F_32) !== 0 ? 2 : 1)) >>> 0;
-    }
-    if (head !== this.app.head) this.store(WORD.cqHead, head);
-    this.to({ head });
-  }
-
   private system(operation: Operation & { op: "write" | "read" | "close" }): void {
     const fd = this.fd(operation.fd);
     this.beforeCall();
     if (operation.op === "close") {
-      this.calls = this.lines.add(this.calls, callLine("close", ordinaryCall(this.m, { call: "close", fd })));
+      this.says(callLine("close", ordinaryCall(this.m, { call: "close", fd })));
     } else if (operation.op === "write") {
       const bytes = new Uint8Array(operation.bytes).fill(operation.fill);
-      this.calls = this.lines.add(this.calls, callLine("write", ordinaryCall(this.m, { call: "write", fd, bytes })));
+      this.says(callLine("write", ordinaryCall(this.m, { call: "write", fd, bytes })));
     } else {
       const into = new Uint8Array(operation.bytes);
-      this.calls = this.lines.add(this.calls, callLine("read", ordinaryCall(this.m, { call: "read", fd, into }), into));
+      this.says(callLine("read", ordinaryCall(this.m, { call: "read", fd, into }), into));
     }
+    this.next();
+  }
+
+  /** Other queues take over what was published. */
+  private register({ does }: Operation & { op: "register" }): void {
+    const { m, p, app } = this;
+    const lowered = p.registrations.get(app.at);
+    if (lowered === undefined) throw new Error(`explore: operation ${app.at} registers nothing`);
+    const resizes = does.call === "RESIZE_RINGS";
+    if (resizes && app.stage === 0) {
+      this.publish();
+      if (p.polled) return void this.to({ stage: 1 });
+    }
+    this.beforeCall();
+    const result = registerCall(m, lowered);
+    this.says(callLine("register", result));
+    const hidden = hiddenIn(does);
+    for (const [i, { addr, bytes }] of lowered.answers.entries()) this.says(answerLine(m.memory.read(addr, bytes.length) ?? new Uint8Array(0), hidden[i]));
+    if (result === 0 && resizes) this.to(maps(m));
+    if (result === 0 && lowered.region !== undefined) this.to({ region: app.at });
     this.next();
   }
 
@@ -364,26 +297,19 @@ export class Action {
     this.next();
   }
 
-  /** A struct io_uring_getevents_arg, with the time behind it. */
-  private bound(seconds: bigint, nanoseconds: bigint, timeAddr = this.p.waitArg + BigInt(GETEVENTS_ARG.size)): { addr: bigint; size: number } {
-    const bytes = new Uint8Array(GETEVENTS_ARG.size);
-    new DataView(bytes.buffer).setBigUint64(GETEVENTS_ARG.ts, timeAddr, true);
-    this.m.memory.write(this.p.waitArg, bytes);
-    writeTime(this.m, this.p.waitArg + BigInt(GETEVENTS_ARG.size), seconds, nanoseconds);
-    return { addr: this.p.waitArg, size: GETEVENTS_ARG.size };
+  /** In the memory of this run. */
+  private get waits(): WaitArguments {
+    const { p, m, app } = this;
+    const waits = new WaitArguments({ alloc: () => p.wait, stored: ({ addr, bytes }) => void m.memory.write(addr, bytes), faultAddress: p.faultAddress });
+    waits.region = p.registrations.get(app.region)?.region;
+    return waits;
   }
 
   private rawEnter(operation: Operation & { op: "enter" }): void {
-    const { toSubmit, minComplete, flags } = operation;
-    let arg: { addr: bigint; size: number } | undefined;
-    if (operation.arg === "fault") arg = { addr: this.p.faultAddress, size: GETEVENTS_ARG.size };
-    else if (operation.wait !== undefined || operation.arg !== undefined) {
-      const { seconds = 0, nanoseconds = 0 } = operation.wait ?? {};
-      arg = this.bound(BigInt(seconds), BigInt(nanoseconds), operation.arg === "time-fault" ? this.p.faultAddress : undefined);
-      if (operation.arg === "size") arg = { addr: arg.addr, size: GETEVENTS_ARG.size - 8 };
-    }
-    const extended = arg === undefined ? flags & ~IORING_ENTER_EXT_ARG : flags | IORING_ENTER_EXT_ARG;
-    this.enter({ toSubmit, minComplete, flags: extended >>> 0, arg }, true);
+    const { toSubmit, minComplete, index } = operation;
+    const { arg, flags: added } = this.waits.of(operation, this.m.nowNs);
+    const flags = (operation.flags & ~IORING_ENTER_EXT_ARG) | added | (index === undefined ? 0 : IORING_ENTER_REGISTERED_RING);
+    this.enter({ toSubmit, minComplete, flags: flags >>> 0, arg, index }, true);
     this.next();
   }
 }

@@ -5,7 +5,7 @@ import type { Cqe, Footprint, Machine, Scheduler, WaitDeadline } from "../../mod
 import type { Request } from "../../model/request.ts";
 import { advance } from "../../model/simulate.ts";
 import { hasPollThread } from "../../model/sqpoll.ts";
-import { enabled, stepId, take, type Step } from "../../model/steps.ts";
+import { dueTimers, enabled, hasTimers, stepId, take, type Step } from "../../model/steps.ts";
 import { isOverdueNow } from "./liveness.ts";
 import { cutShows } from "./reduction.ts";
 import { cqeLine } from "./seen-text.ts";
@@ -239,17 +239,13 @@ const NO_STEPS: readonly Step[] = [];
 function beside(m: Machine): readonly Step[] {
   if (!m.hasRing) return NO_STEPS;
   if (hasPollThread(m)) return enabled(m);
-  if (!moves(m)) return NO_STEPS;
-  const steps = enabled(m);
-  return m.taskWorks.length === 0 ? steps : steps.filter((s) => s.kind !== "task-work");
+  return hasTimers(m) || isWorking(m) ? enabled(m, false) : NO_STEPS;
 }
 
-/** Could a worker or a timer do anything? */
-function moves(m: Machine): boolean {
-  if (m.ring.timeouts.length + m.ring.linkTimeouts.length > 0) return true;
+/** Could a worker do anything? */
+function isWorking(m: Machine): boolean {
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
 }
 
-const timers = (m: Machine): readonly Step[] =>
-  m.ring.timeouts.length + m.ring.linkTimeouts.length === 0 ? NO_STEPS : enabled(m).filter((s) => s.kind === "expire");
+const timers = (m: Machine): readonly Step[] => (hasTimers(m) ? dueTimers(m).map(({ id }) => ({ kind: "expire", request: id })) : NO_STEPS);

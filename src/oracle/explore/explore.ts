@@ -6,7 +6,7 @@ import { enabled, stepId, type Step } from "../../model/steps.ts";
 import type { Program } from "../../program/program.ts";
 import { Action } from "./application.ts";
 import { begins, isOver } from "./stages.ts";
-import { ordinaryCall } from "./calls.ts";
+import { mayReadEarly, ordinaryCall, readEarly } from "./calls.ts";
 import { Chooser, SEEN_BEFORE, TOO_LONG, type Reached } from "./chooser.ts";
 import { Lines, listed } from "./history.ts";
 import { Invariants, type Breach } from "./invariants.ts";
@@ -68,7 +68,7 @@ class Explorer {
   private readonly lines = new Lines();
   private readonly hash = new StateHash();
   private readonly known = new Known(this.hash);
-  /** Places inside the calls of the transition that is being tried. */
+  /** Places inside the calls of the transition that is being tried, by 53 bits: there are at most some thousands. */
   private readonly inside = new Set<number>();
   private readonly stack: (State & { readonly only?: ReadonlySet<number> })[] = [];
   private readonly outcomes = new Map<string, ProgramOutcome>();
@@ -77,6 +77,8 @@ class Explorer {
   private readonly unmodelled = new Set<string>();
   private readonly invariants: Invariants;
   private readonly chooser: Chooser;
+  /** Operations that were left out before the transition that is being tried. */
+  private left: readonly number[] = [];
   private states = 0;
   private visits = 0;
   private transitions = 0;
@@ -112,9 +114,9 @@ class Explorer {
     const { p, lines, chooser } = this;
     const machine = p.machine;
     chooser.begin([], lines.empty, []);
-    const first = new Action(p, lines, machine, chooser, { app: begins(p), calls: lines.add(lines.empty, "setup 0") });
+    const first = new Action(p, lines, machine, chooser, { app: begins(p), calls: lines.add(lines.empty, "setup 0"), due: undefined });
     first.quiet();
-    this.found({ m: machine, app: first.app, calls: first.calls, seen: lines.empty, opened: [], asleep: NOBODY, end: undefined });
+    this.found({ m: machine, app: first.app, calls: first.calls, seen: lines.empty, opened: [], asleep: NOBODY, due: first.known, end: undefined });
     for (let state = this.stack.pop(); state !== undefined; state = this.stack.pop()) {
       if (this.states >= this.statesMax) {
         this.complete = false;
@@ -150,7 +152,7 @@ class Explorer {
     if (this.inside.has(hash.high)) return false;
     this.inside.add(hash.high);
     this.states++;
-    this.broken(this.invariants.checkInside(m, chooser.seen));
+    this.broken(this.invariants.checkInside(m, chooser.seen, this.left));
     return true;
   }
 
@@ -164,11 +166,13 @@ class Explorer {
       before.push(step);
     }
     if (state.only !== undefined) return;
-    if (new Action(p, lines, state.m, chooser, state).waitsFirst) return;
+    const first = new Action(p, lines, state.m, chooser, state);
+    if (first.waitsFirst) return;
+    const from = { ...state, due: first.known };
     this.tries(state, (m) => {
-      const action = new Action(p, lines, m, chooser, state);
+      const action = new Action(p, lines, m, chooser, from);
       action.run();
-      return { m, app: action.app, calls: action.calls, seen: chooser.seen, opened: chooser.opened, asleep: NOBODY, end: action.end };
+      return { m, app: action.app, calls: action.calls, seen: chooser.seen, opened: chooser.opened, asleep: NOBODY, due: action.known, end: action.end };
     });
   }
 
@@ -181,7 +185,7 @@ class Explorer {
       // Where others came in between, any of them may tell the sleepers apart.
       const sleepers = chooser.steps > 1 ? NOBODY : asleep;
       if (this.reduces && onlyEnds(m, this.drains)) chooser.takeUndisturbed(m);
-      return { m, app, calls, seen: chooser.seen, opened: chooser.opened, asleep: sleepers, end: undefined };
+      return { m, app, calls, seen: chooser.seen, opened: chooser.opened, asleep: sleepers, due: undefined, end: undefined };
     });
   }
 
@@ -190,6 +194,7 @@ class Explorer {
     const { chooser } = this;
     let script: number[] | undefined = [];
     this.inside.clear();
+    this.left = from.app.left;
     while (script !== undefined) {
       const m = from.m.fork();
       m.scheduler = chooser;
@@ -216,20 +221,24 @@ class Explorer {
       }
       if (!(error instanceof Unmodelled)) throw error;
       this.unmodelled.add(error.message);
-      return { m, app: from.app, calls: from.calls, seen: this.chooser.seen, opened: [], asleep: NOBODY, end: error.message };
+      return { m, app: from.app, calls: from.calls, seen: this.chooser.seen, opened: [], asleep: NOBODY, due: undefined, end: error.message };
     }
   }
 
   private outcome({ m, calls, seen, end }: State): void {
-    const shows = this.p.buffers.length + this.p.fds.size > 0;
-    const looks = end === undefined && shows ? this.looks(m.fork()) : [];
-    const outcome = { calls: listed(calls), completions: listed(seen), looks, ...(end === undefined ? {} : { end }) };
-    const text = outcomeText(outcome);
-    if (!this.outcomes.has(text)) this.outcomes.set(text, outcome);
+    const shows = end === undefined && this.p.buffers.length + this.p.fds.size > 0;
+    // The eventfd may be read before its last signal, or behind it.
+    const early = shows && [...this.p.fds.values()].some((fd) => mayReadEarly(m, fd));
+    for (const before of early ? [false, true] : [false]) {
+      const looks = shows ? this.looks(m.fork(), before) : [];
+      const outcome = { calls: listed(calls), completions: listed(seen), looks, ...(end === undefined ? {} : { end }) };
+      const text = outcomeText(outcome);
+      if (!this.outcomes.has(text)) this.outcomes.set(text, outcome);
+    }
   }
 
   /** As the interpreter looks at everything when a program has ended. */
-  private looks(m: Machine): string[] {
+  private looks(m: Machine, early: boolean): string[] {
     const { buffers, fds } = this.p;
     this.chooser.begin([], this.lines.empty, []);
     m.scheduler = this.chooser;
@@ -239,7 +248,8 @@ class Explorer {
       if (what === undefined || !m.world.fds.has(fd)) continue;
       const into = new Uint8Array(LOOK_BYTES[what]);
       const request = { call: "read", fd, into, ...(what === "file" ? { offset: 0 } : {}) } as const;
-      looks.push(lookLine(name, ordinaryCall(m, request), into));
+      const result = early && mayReadEarly(m, fd) ? readEarly(m, fd, into) : ordinaryCall(m, request);
+      looks.push(lookLine(name, result, into));
     }
     return looks;
   }

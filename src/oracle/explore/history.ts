@@ -7,19 +7,21 @@ export interface Line {
   readonly parent: Line | undefined;
   readonly text: string;
   readonly length: number;
+  /** The lists that are one line longer, by that line. */
+  longer: Map<string, Line> | undefined;
 }
 
 export class Lines {
-  readonly empty: Line = { id: 0, parent: undefined, text: "", length: 0 };
-  private readonly known = new Map<string, Line>();
+  readonly empty: Line = { id: 0, parent: undefined, text: "", length: 0, longer: undefined };
+  private count = 0;
 
   /** The list with one more line behind it. */
   add(to: Line, text: string): Line {
-    const name = `${to.id} ${text}`;
-    let line = this.known.get(name);
+    const longer = (to.longer ??= new Map());
+    let line = longer.get(text);
     if (line === undefined) {
-      line = { id: this.known.size + 1, parent: to, text, length: to.length + 1 };
-      this.known.set(name, line);
+      line = { id: ++this.count, parent: to, text, length: to.length + 1, longer: undefined };
+      longer.set(text, line);
     }
     return line;
   }

@@ -3,6 +3,7 @@
 import { WORD } from "../../model/layout.ts";
 import { load32 } from "../../model/memory.ts";
 import type { Machine } from "../../model/machine.ts";
+import { obeys } from "../../model/profile.ts";
 import { cqPending } from "../../model/completion.ts";
 import { isInBatch } from "../../model/sqpoll.ts";
 import { IORING_CQE_F_MORE, IORING_SQ_CQ_OVERFLOW } from "../../spec/constants.gen.ts";
@@ -104,8 +105,8 @@ export const INVARIANTS: readonly Invariant[] = [
   {
     id: "chain-order", rules: ["link.chain-order", "link.in-sequence"], inside: true, tame: true,
     says: "requests of a chain complete in the order of the chain",
-    // A thread that polls may end a submission anywhere.
-    fault: ({ p, account, taken }) => (taken === undefined || p.polled ? undefined : account.chainBroken),
+    // A thread that polls may end a submission anywhere, and once a member that was refused went alone.
+    fault: ({ p, m, account, taken }) => (taken === undefined || p.polled || obeys(m.profile, "link.prep-error-alone") ? undefined : account.chainBroken),
   },
   {
     id: "drain-order", rules: ["drain.waits-all-before"], inside: true, tame: true,
@@ -161,15 +162,35 @@ function misplaced(m: Machine): string | undefined {
   return undefined;
 }
 
+/** What a program submits, where it left these operations out. */
+class Books {
+  readonly accounts: Accounts;
+  private readonly submitted: readonly Submitted[] | undefined;
+  /** By how many requests were taken. */
+  private readonly tallies = new Map<number, readonly Tally[]>();
+
+  constructor(submitted: readonly Submitted[] | undefined) {
+    this.submitted = submitted;
+    this.accounts = new Accounts(submitted ?? []);
+  }
+
+  taken(count: number): readonly Tally[] | undefined {
+    if (this.submitted === undefined) return undefined;
+    let found = this.tallies.get(count);
+    if (found === undefined) this.tallies.set(count, (found = tallies(this.submitted.slice(0, count))));
+    return found;
+  }
+}
+
 /** The invariants of one exploration, and how often each was checked. */
 export class Invariants {
   readonly counts: Record<string, number> = {};
   private readonly p: Prelude;
   private readonly submitted: readonly Submitted[] | undefined;
   private readonly messages: ReadonlySet<bigint>;
-  /** By how many requests were taken. */
-  private readonly tallies = new Map<number, readonly Tally[]>();
-  private readonly accounts: Accounts;
+  private readonly whole: Books;
+  /** By the operations that were left out. */
+  private readonly shorter = new Map<string, Books>();
   private readonly between: readonly Invariant[];
   private readonly within: readonly Invariant[];
 
@@ -177,31 +198,35 @@ export class Invariants {
     this.p = p;
     this.submitted = submittedBy(p.program, p.refused === undefined ? p.machine.ring.sqEntries : 1);
     this.messages = messagesOf(p.program);
-    this.accounts = new Accounts(this.submitted ?? []);
+    this.whole = new Books(this.submitted);
     this.between = INVARIANTS.filter(({ tame }) => !(tame && p.wild));
     this.within = this.between.filter(({ inside }) => inside);
     for (const { id } of this.between) this.counts[id] = 0;
   }
 
-  private taken(count: number): readonly Tally[] | undefined {
-    if (this.submitted === undefined) return undefined;
-    let found = this.tallies.get(count);
-    if (found === undefined) this.tallies.set(count, (found = tallies(this.submitted.slice(0, count))));
-    return found;
+  /** A request that found no room is not among those that were submitted. [sqpoll.sq-wait-interrupted] */
+  private books(left: readonly number[]): Books {
+    if (left.length === 0) return this.whole;
+    const name = left.join();
+    let books = this.shorter.get(name);
+    if (books === undefined) this.shorter.set(name, (books = new Books(this.submitted?.filter(({ at }) => !left.includes(at)))));
+    return books;
   }
 
   /** Those that a state between two actions breaks. */
   check({ m, app, calls, seen, end }: State): readonly Breach[] {
-    return end === undefined ? this.all(this.between, m, seen, app, calls) : [];
+    return end === undefined ? this.all(this.between, { m, seen, app, calls, left: app.left }) : [];
   }
 
-  /** Those that a state inside a call breaks. */
-  checkInside(m: Machine, seen: Line): readonly Breach[] {
-    return this.all(this.within, m, seen, undefined, undefined);
+  /** Those that a state inside a call breaks, where these operations were left out before. */
+  checkInside(m: Machine, seen: Line, left: readonly number[]): readonly Breach[] {
+    return this.all(this.within, { m, seen, left, app: undefined, calls: undefined });
   }
 
-  private all(invariants: readonly Invariant[], m: Machine, seen: Line, app: Application | undefined, calls: Line | undefined): readonly Breach[] {
-    const looked = { p: this.p, m, app, account: this.accounts.of(seen), taken: this.taken(m.ring.consumed), messages: this.messages };
+  private all(invariants: readonly Invariant[], at: Pick<State, "m" | "seen"> & { readonly app: Application | undefined; readonly calls: Line | undefined; readonly left: readonly number[] }): readonly Breach[] {
+    const { m, seen, app, calls, left } = at;
+    const books = this.books(left);
+    const looked = { p: this.p, m, app, account: books.accounts.of(seen), taken: books.taken(m.ring.consumed), messages: this.messages };
     const breaches: Breach[] = [];
     for (const { id, rules, fault } of invariants) {
       this.counts[id] = (this.counts[id] ?? 0) + 1;

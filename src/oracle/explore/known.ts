@@ -1,5 +1,5 @@
-// The states that an exploration has been to. A state is known by 84 bits of its hash: a million states have two that
-// pass for one with a chance of one in 10^13.
+// The states between two actions that an exploration has been to. Each is known by 84 bits of its hash: a million states
+// have two that pass for one with a chance of one in 10^13.
 import type { State } from "./state.ts";
 import type { StateHash } from "./state-hash.ts";
 
@@ -40,7 +40,8 @@ export class Known {
 /** Both halves, and what the program saw: two histories are two states. */
 export function hashOf({ m, app, calls, seen, opened, end }: State, hash: StateHash): StateHash {
   hash.begin();
-  hash.list([app.at, app.stage, app.round, app.tail, app.published, app.head, app.taking, app.sqHead, calls.id, seen.id]);
+  hash.list([app.at, app.stage, app.round, app.tail, app.published, app.head, app.taking, app.sqHead, app.shown, app.region, calls.id, seen.id]);
+  hash.list(app.left);
   hash.list(opened);
   if (end !== undefined) hash.text(end);
   hash.machine(m);

@@ -9,9 +9,7 @@ import { dueCompletions } from "../due.ts";
 /** What must come, as the observer of a run reckons it: from now on, and no timer that takes longer than the horizon. */
 export function dueNow(m: Machine): number {
   if (!hasPollThread(m) && openRequests(m) === 0 && !hasBacklog(m)) return 0;
-  const f = m.fork();
-  f.untilNs = f.nowNs;
-  return dueCompletions(f, HORIZON_NS);
+  return dueCompletions(m, HORIZON_NS, m.nowNs);
 }
 
 export function openRequests(m: Machine): number {

@@ -2,7 +2,9 @@
 // what was there at the end. Explorations list them; a trace has one; `ringspec emit` prints a program that prints it.
 import type { Program } from "../../program/program.ts";
 import type { TraceEvent } from "../../program/trace.ts";
-import { callLine, cqeLine, lookLine } from "./seen-text.ts";
+import { endingArgument } from "../../program/exercise.ts";
+import { hiddenIn } from "../../program/lower-registration.ts";
+import { answerLine, callLine, cqeLine, lookLine } from "./seen-text.ts";
 
 export interface ProgramOutcome {
   /** "setup -22", then one line for each call of the program. */
@@ -37,7 +39,10 @@ export function outcomeOf(program: Program, events: readonly TraceEvent[]): Prog
   const begun = events.findIndex(({ event }) => event === "setup");
   const ended = events.findLastIndex(({ event }) => event === "peek");
   const names = namesOf(program, events.slice(0, begun));
-  const registers = program.ops.some(({ op }) => op === "register");
+  const registrations = program.ops.flatMap((op) => (op.op === "register" ? [op] : []));
+  const endsBy = endingArgument(events);
+  let hidden: ReturnType<typeof hiddenIn> = [];
+  let answers = 0;
   const calls: string[] = [];
   const completions: string[] = [];
   const looks: string[] = [];
@@ -46,9 +51,14 @@ export function outcomeOf(program: Program, events: readonly TraceEvent[]): Prog
     if (event.event === "setup") calls.push(`setup ${Math.min(event.result, 0)}`);
     else if (event.event === "enter" && event.watchdog !== true) calls.push(event.result === undefined ? "never returns" : callLine("enter", event.result));
     else if (event.event === "peek") for (const cqe of event.cqes) completions.push(cqeLine(cqe, opens.has(cqe.userData)));
-    else if (event.event === "register" && registers && i < ended - 1) calls.push(callLine("register", event.result));
+    else if (event.event === "register" && event.arg !== endsBy) {
+      const [does] = registrations.splice(0, 1).map((op) => op.does);
+      hidden = does === undefined ? [] : hiddenIn(does);
+      answers = 0;
+      calls.push(callLine("register", event.result));
+    }
     // What a call of the program's filled.
-    else if (event.event === "look" && i < ended) calls.push(lookLine("memory", event.bytes.length, event.bytes));
+    else if (event.event === "look" && i < ended) calls.push(answerLine(event.bytes, hidden[answers++]));
     else if (event.event === "look") looks.push(lookLine(`b${buffer++}`, event.bytes.length, event.bytes));
     else if (event.event === "system" && i > begun && i < ended) calls.push(callLine(event.request.call, event.result, event.bytes));
     else if (event.event === "system" && i > begun && i > ended && "fd" in event.request)

@@ -1,15 +1,17 @@
 // What comes before the first operation of a program that is explored: its world and its ring on a machine of the
 // model, and its requests as bytes. The world is made by the code that makes it for every other run.
 import { KernelError, Unmodelled, type KernelProfile, type Region } from "../../kernel.ts";
-import { createModelKernel } from "../../model/kernel.ts";
+import { BEGUN_NS, createModelKernel } from "../../model/kernel.ts";
 import { Machine } from "../../model/machine.ts";
 import { Simulation } from "../../model/simulate.ts";
 import { lowerSqe } from "../../program/lower.ts";
+import { lowerRegistration, type LoweredRegistration } from "../../program/lower-registration.ts";
 import type { Operation, Program, SqeSpec } from "../../program/program.ts";
 import { ringParams } from "../../program/ring-params.ts";
 import type { TraceEvent } from "../../program/trace.ts";
+import { WAIT_BYTES } from "../../program/wait-argument.ts";
 import { ProgramWorld } from "../../program/world.ts";
-import { GETEVENTS_ARG, KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../../spec/codec.gen.ts";
+import { KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../../spec/codec.gen.ts";
 import { IORING_ASYNC_CANCEL_ANY, IORING_SETUP_SQE128, IORING_SETUP_SQPOLL } from "../../spec/constants.gen.ts";
 import { applyAlloc, applyMemory, applySetup, applySystem } from "../apply.ts";
 
@@ -33,8 +35,10 @@ export interface Prelude {
   readonly fds: ReadonlyMap<string, number>;
   /** The program's buffers. */
   readonly buffers: readonly Region[];
-  /** Struct io_uring_getevents_arg with a timespec behind it. */
-  readonly waitArg: bigint;
+  /** By operation: calls of io_uring_register, with what they point to. */
+  readonly registrations: ReadonlyMap<number, LoweredRegistration>;
+  /** For the argument of a wait. */
+  readonly wait: Region;
   readonly cancelArg: bigint;
   readonly faultAddress: bigint;
   readonly sqeBytes: number;
@@ -51,20 +55,9 @@ export interface PreludeOptions {
   readonly untilNs: bigint;
 }
 
-/** When the program begins: a deadline may lie before that, and no clock shows less than nothing. */
-const BEGUN_NS = 3_600_000_000_000n;
-
 /** Calls that explorations leave out. */
-const beyond = (operation: Operation): string | undefined => {
-  if (operation.op === "register") return `io_uring_register ${operation.does.call}`;
-  if (operation.op === "raise") return "a signal";
-  if (operation.op !== "submit" && operation.op !== "enter") return undefined;
-  if (operation.index !== undefined) return "a ring by an index";
-  if (operation.signals === true) return "a wait that lets signals in";
-  if (operation.op !== "enter") return undefined;
-  if (operation.region !== undefined) return "a wait by a memory region";
-  return operation.minWait !== undefined || operation.until !== undefined ? "a wait with minWait or until" : undefined;
-};
+const beyond = (operation: Operation): string | undefined =>
+  operation.op === "register" && /"fd":"o[0-9]/.test(JSON.stringify(operation)) ? "io_uring_register with a descriptor that a completion brings" : undefined;
 
 /** Throws Unmodelled where the ring is of a kind that the model has not, and where explorations leave an operation out. */
 export function prelude(program: Program, { profile, untilNs }: PreludeOptions): Prelude {
@@ -101,7 +94,9 @@ export function prelude(program: Program, { profile, untilNs }: PreludeOptions):
     if (spec.opcode === "OPENAT") opens.add(BigInt(spec.userData));
     lowered.set(i, lower(spec, world));
   }
-  const waitArg = world.alloc(GETEVENTS_ARG.size + KERNEL_TIMESPEC.size);
+  const registrations = new Map<number, LoweredRegistration>();
+  for (const [i, operation] of program.ops.entries()) if (operation.op === "register") registrations.set(i, lowerRegistration(operation, world, []));
+  const wait = world.alloc(WAIT_BYTES);
   const cancelArg = world.alloc(SYNC_CANCEL_REG.size);
   writeCancelAll(cancelArg.bytes);
   world.stored(cancelArg);
@@ -111,7 +106,7 @@ export function prelude(program: Program, { profile, untilNs }: PreludeOptions):
   return {
     program, machine, refused, wild: program.ops.some(({ op }) => op === "store"), lowered, world, opens,
     fds: world.descriptors, buffers: world.memory, faultAddress: world.faultAddress,
-    waitArg: waitArg.addr, cancelArg: cancelArg.addr,
+    registrations, wait, cancelArg: cancelArg.addr,
     sqeBytes: (flags & IORING_SETUP_SQE128) === 0 ? SQE.size : 2 * SQE.size,
     polled: (flags & IORING_SETUP_SQPOLL) !== 0,
   };

@@ -15,7 +15,8 @@ export const NOBODY: Asleep = new Map();
 
 /** Does the order of the two show, or could it? More careful than the oracle's: a pair that it does not know is ordered. */
 function ordered(m: Machine, a: Step, b: Step): boolean {
-  if (a.request === b.request) return true;
+  // A posting signals it, and whoever reads it, or waits for it, sees how often.
+  if (a.request === b.request || m.ring.eventfd !== undefined) return true;
   for (const s of [a, b]) {
     if (isPollStep(s) || s.kind === "task-work" || s.kind === "expire") return true;
     // A successor is queued, a counter moves, a backlog grows.

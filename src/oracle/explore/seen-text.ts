@@ -1,5 +1,6 @@
 // What a program sees, as lines of text: the same for an exploration, a trace, and the C program that `emit` prints.
 import { fnv } from "../../model/digest.ts";
+import { portable } from "../../program/lower-registration.ts";
 
 /** FNV-1a of the bytes, eight hex digits. */
 export const digestOf = (bytes: Uint8Array): string => (fnv(bytes) >>> 0).toString(16).padStart(8, "0");
@@ -15,3 +16,6 @@ export const callLine = (call: string, result: number, bytes?: Uint8Array): stri
 /** What was there at the end: a buffer, a file, a pipe, an eventfd. */
 export const lookLine = (name: string, result: number, bytes: Uint8Array): string =>
   result <= 0 ? `look ${name} ${result}` : `look ${name} ${result} ${digestOf(bytes.subarray(0, result))}`;
+
+/** What a call of io_uring_register left in its argument; addresses and descriptors in it (`hidden`) are a run's own. */
+export const answerLine = (bytes: Uint8Array, hidden: readonly (readonly [number, number])[] = []): string => lookLine("memory", bytes.length, portable(bytes, hidden));

@@ -1,11 +1,11 @@
 // A number for what tells states apart: the same parts as Machine.key() and its siblings put into a text, mixed into 84
-// bits. Texts are for tens of states at once; an exploration compares hundreds of thousands, and spends half its time
-// on them. test/unit/explore.test.ts holds the two against each other.
+// bits, of which those that compare few states take 53. Texts are for tens of states at once; an exploration compares hundreds of thousands, and spends half its time
+// on them. test/unit/state-fields.test.ts holds the two against each other, field by field.
 import { fnv } from "../../model/digest.ts";
 import { WORD } from "../../model/layout.ts";
 import type { Backlogged, Machine, RingState } from "../../model/machine.ts";
 import { load32 } from "../../model/memory.ts";
-import type { Request, RequestState, TaskWork } from "../../model/request.ts";
+import { preparedSum, type Request, type RequestState, type TaskWork } from "../../model/request.ts";
 import type { World } from "../../model/world.ts";
 
 const STATES: Record<RequestState, number> = {
@@ -106,7 +106,10 @@ export class StateHash {
       ring.cachedSqHead, ring.cachedCqTail, ring.cqWindow, ring.cqWindow === 0 ? 0 : ring.cqSlot, ring.allocated, ring.cqTimeouts, ring.lastTimeoutFlush,
       ring.cancelSeq, ring.linkHead, ring.linkLast, ring.eventfd?.lastTail ?? -1,
     ]) this.add(n);
-    this.mix((ring.backlogUnknown ? 1 : 0) | (ring.drainActive ? 2 : 0) | (ring.drainNext ? 4 : 0) | (ring.drainDisabled ? 8 : 0) | (ring.disabled ? 16 : 0));
+    this.mix(
+      (ring.backlogUnknown ? 1 : 0) | (ring.drainActive ? 2 : 0) | (ring.drainNext ? 4 : 0) | (ring.drainDisabled ? 8 : 0) | (ring.disabled ? 16 : 0) |
+      (ring.eventfd?.late === true ? 32 : 0),
+    );
     for (const c of ring.overflow) this.backlogged(c, ring.flushed);
     this.list(ring.deferred);
     this.list(ring.timeouts);
@@ -119,7 +122,7 @@ export class StateHash {
     if (ring.leaked.length > 0) this.text(ring.leaked.join("+"));
     const { thread } = ring;
     if (thread === undefined) return;
-    this.mix((thread.asleep ? 1 : 0) | (thread.woken ? 2 : 0) | (thread.posted ? 4 : 0));
+    this.mix((thread.asleep ? 1 : 0) | (thread.woken ? 2 : 0) | (thread.posted ? 4 : 0) | (thread.owes ? 8 : 0));
     this.mix(thread.left ?? -1);
     this.big(thread.sinceNs);
     this.big(thread.busyNs);
@@ -155,6 +158,7 @@ export class StateHash {
     this.add(r.targetSeq);
     this.add(r.timeoutOff === 0 ? 0 : r.sinceSeq);
     this.add(r.repeats);
+    this.mix(preparedSum(r.prepared));
     this.big(r.earliestNs);
     this.mix(r.workHash);
     this.mix(r.cancelling?.count ?? -1);
@@ -178,12 +182,18 @@ export class StateHash {
   }
 
   private world(world: World): void {
+    this.add(world.signalled ? -world.nextId : world.nextId);
     for (const [fd, file] of world.fds) {
       this.mix(fd);
       this.mix(file);
     }
+    this.mix(MARK);
+    for (const [slot, file] of world.registeredRings) {
+      this.mix(slot);
+      this.mix(file);
+    }
     this.list(world.unbound);
-    for (const fd of world.guessed) this.mix(fd);
+    for (const fd of world.guessed.keys()) this.mix(fd);
     for (const f of world.files.values()) {
       this.mix(f.id);
       this.mix(f.inode);
@@ -194,7 +204,10 @@ export class StateHash {
     for (const i of world.inodes.values()) {
       this.mix(i.id);
       if (i.kind === "file") this.bytes(i.data);
-      else if (i.kind === "eventfd") this.big(i.count);
+      else if (i.kind === "eventfd") {
+        this.big(i.count);
+        this.mix(i.unsure);
+      }
       else if (i.kind === "directory") this.text([...i.entries].join());
       else if (i.kind === "pipe") {
         this.mix((i.readers << 9) | (i.writers << 1) | (i.pollUsage ? 1 : 0));

@@ -20,6 +20,12 @@ export interface Application {
   readonly taking: number;
   /** sq.head as it was loaded last, where that matters. */
   readonly sqHead: number;
+  /** Of the descriptors that completions brought, how many it saw when it looked last; -1: it has not looked since its last call. */
+  readonly shown: number;
+  /** Operations whose request found no room, and was left out. */
+  readonly left: readonly number[];
+  /** The operation that registered the memory region of its waits; -1: none did. */
+  readonly region: number;
   /** A wait for what had to come was in vain. */
   readonly overdue: boolean;
 }
@@ -32,6 +38,8 @@ export interface State {
   readonly opened: readonly number[];
   /** Of its steps, those that need not be tried from here. */
   readonly asleep: Asleep;
+  /** What must come from here, where it was reckoned. */
+  readonly due: number | undefined;
   /** A call that never returns, or what the model has not: nothing comes after it. */
   readonly end: string | undefined;
 }
