@@ -50,7 +50,7 @@ export function ringInfo(m: Machine): RingInfo {
 }
 
 /** [fdinfo.sqes] By the SQ array, an index out of range is passed over; without an array none is shown. */
-function sqes(m: Machine, head: number, count: number): InfoSqe[] {
+export function sqes(m: Machine, head: number, count: number): InfoSqe[] {
   const { ring } = m;
   const found: InfoSqe[] = [];
   // [fdinfo.sqes-no-array]
@@ -88,7 +88,7 @@ function opcodeName(m: Machine, opcode: number): string {
 }
 
 /** [fdinfo.cqes] From the head on, as many as a CQ has: a head or tail that lies shows old ones. */
-function cqes(m: Machine, head: number, count: number): InfoCqe[] {
+export function cqes(m: Machine, head: number, count: number): InfoCqe[] {
   const { ring } = m;
   const { bytes } = ring.ring;
   const found: InfoCqe[] = [];

@@ -4,7 +4,7 @@
 import type { InfoOverflow, RingInfo } from "../fdinfo.ts";
 import { leaveCall } from "../model/enter.ts";
 import { isFull } from "../model/completion.ts";
-import { ringInfo } from "../model/fdinfo.ts";
+import { cqes, ringInfo, sqes } from "../model/fdinfo.ts";
 import { WORD } from "../model/layout.ts";
 import { type Backlogged, type Cqe, type Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { load32 } from "../model/memory.ts";
@@ -60,8 +60,9 @@ function show(m: Machine, guide: Guided, seen: RingInfo): void {
   before(m, guide);
   while (m.ring.cachedCqTail !== seen.cachedCqTail) towards(m, guide);
   const mine = ringInfo(m);
-  compare(mine.sqes, seen.sqes);
-  compare(mine.cqes, seen.cqes);
+  // As many as the words said, though more may have come since.
+  compare(sqes(m, seen.sqHead, seen.sqeCount), seen.sqes);
+  compare(cqes(m, seen.cqHead, seen.cqeCount), seen.cqes);
   // [fdinfo.sq-thread] where a thread polls, which one it is and what it took of the CPU is nobody's to know
   if (!hasPollThread(m)) compareAll(m, THREAD, seen);
   compareAll(m, COUNTS, seen);
