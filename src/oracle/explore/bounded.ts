@@ -119,7 +119,8 @@ export function exploreAll(options: BoundedOptions): Bounded {
   return { ...sum, outcomes: outcomes.size, most, breaches, incomplete, unmodelled: [...unmodelled], reached, checked };
 }
 
-function merge(into: Reached, from: Reached): void {
+/** Adds what was reached to what was reached before. */
+export function merge(into: Reached, from: Reached): void {
   for (const [point, counts] of from) {
     const all = into.get(point) ?? new Map<string, number>();
     for (const [name, count] of counts) all.set(name, (all.get(name) ?? 0) + count);
