@@ -36,13 +36,15 @@ export function enabled(m: Machine): Step[] {
   return steps;
 }
 
-/** Timers that may fire by now, the earliest first. [timeout.never-early] */
+/** Timers that may fire by now, the earliest first. */
 export function dueTimers(m: Machine): Request[] {
   const due: Request[] = [];
   if (!m.hasRing) return due;
   for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
     const r = m.request(id);
-    if (r.earliestNs <= m.untilNs) due.push(r);
+    // [timeout.never-early]
+    const isDue = r.earliestNs <= m.untilNs;
+    if (isDue) due.push(r);
   }
   return due.sort((a, b) => (a.earliestNs < b.earliestNs ? -1 : a.earliestNs > b.earliestNs ? 1 : 0));
 }
