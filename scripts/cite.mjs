@@ -9,14 +9,36 @@ import ts from "typescript";
 /** Of dist/src, what the oracle is made of. */
 const PARTS = ["kernel.js", "kernel.js.map", "fdinfo.js", "fdinfo.js.map", "model", "oracle", "program", "ring", "spec"];
 
-/** What a run has come by. */
-const BOOK = `export const cited = new Set();
-export function cite(...ids) {
-    for (const id of ids)
-        cited.add(id);
+/**
+ * What a run has come by: each rule, and the requests that it came by it for, by their number (0: for none). A rule that is
+ * denied is not obeyed where that can be done: a condition does not hold, a statement is passed over. What then
+ * goes on for too long is ended.
+ */
+const BOOK = `export const cited = new Map();
+export const deniable = new Set();
+export const denied = { id: undefined, untilMs: 0 };
+let calls = 0;
+export function cite(request, ...ids) {
+    for (const id of ids) {
+        let requests = cited.get(id);
+        if (requests === undefined)
+            cited.set(id, requests = new Map());
+        requests.set(request?.id ?? 0, request);
+    }
+    if (denied.id !== undefined && ++calls % 256 === 0 && Date.now() > denied.untilMs)
+        throw new Error("without " + denied.id + " it takes too long");
     return true;
 }
+export function obey(request, ...ids) {
+    cite(request, ...ids);
+    for (const id of ids)
+        deniable.add(id);
+    return denied.id === undefined || !ids.includes(denied.id);
+}
 `;
+
+/** Names that the model gives to a request which a function is about. */
+const REQUESTS = ["r", "timer", "target", "head", "first"];
 
 /** @param {string} dist */
 export function writeCited(dist) {
@@ -47,11 +69,11 @@ function withCitations(text, name) {
   added.sort((a, b) => b.at - a.at);
   let out = text;
   for (const { at, text: what } of added) out = out.slice(0, at) + what + out.slice(at);
-  return `import { cite } from "./cite.js";\n${out.replace(/^\/\/# sourceMappingURL=.*$/m, "")}`;
+  return `import { cite, obey } from "./cite.js";\n${out.replace(/^\/\/# sourceMappingURL=.*$/m, "")}`;
 }
 
 /**
- * The rules that the comment in front of a node names, as a call.
+ * The rules that the comment in front of a node names, as arguments of a call.
  * @param {string} text
  * @param {ts.Node} node
  */
@@ -59,24 +81,79 @@ function citationOf(text, node) {
   if (node.parent !== undefined && node.parent.pos === node.pos && !ts.isSourceFile(node.parent)) return undefined; // the outermost has the comment
   const comments = (ts.getLeadingCommentRanges(text, node.pos) ?? []).map(({ pos, end }) => text.slice(pos, end)).join(" ");
   const ids = [...comments.matchAll(/\[([a-z-]+\.[a-z0-9-]+)\]/g)].map(([, id]) => JSON.stringify(id));
-  return ids.length === 0 ? undefined : `cite(${ids.join(", ")})`;
+  return ids.length === 0 ? undefined : [requestOf(node), ...ids].join(", ");
 }
 
 /**
- * Where the call goes: nowhere, where a comment stands in front of what does not run.
+ * The parameter that says which request the code at a node is about, by the name that the model gives it.
  * @param {ts.Node} node
- * @param {string} call
+ * @returns {string}
+ */
+function requestOf(node) {
+  const made = madeBy(node)?.parent;
+  for (let at = made ?? node; at !== undefined; at = at.parent) {
+    const found = ts.isBlock(at) ? declaredBefore(at, node) : undefined;
+    if (found !== undefined) return found;
+    if (!ts.isFunctionLike(at)) continue;
+    const named = at.parameters.map(({ name }) => name.getText()).find((name) => REQUESTS.includes(name));
+    if (named !== undefined) return named;
+  }
+  return "undefined";
+}
+
+/**
+ * A constant of such a name that a block declares in front of a node.
+ * @param {ts.Block} block
+ * @param {ts.Node} node
+ * @returns {string | undefined}
+ */
+function declaredBefore(block, node) {
+  const before = block.statements.filter((statement) => ts.isVariableStatement(statement) && statement.end <= node.pos);
+  const names = before.flatMap((statement) => (ts.isVariableStatement(statement) ? statement.declarationList.declarations.map(({ name }) => name.getText()) : []));
+  return names.find((name) => name === "r" || name === "timer");
+}
+
+/**
+ * Where the call goes, and what becomes of the code where the rule is denied: nowhere, where a comment stands in front of
+ * what does not run.
+ * @param {ts.Node} node
+ * @param {string} ids
  * @returns {{ at: number, text: string }[]}
  */
-function placed(node, call) {
-  if (ts.isIfStatement(node))
-    return [{ at: node.expression.getStart(), text: "(" }, { at: node.expression.getEnd(), text: `) && ${call}` }];
+function placed(node, ids) {
+  const obey = `obey(${ids})`;
+  /** @param {ts.Node} of @param {string} before @param {string} after */
+  const around = (of, before, after) => [{ at: of.getStart(), text: before }, { at: of.getEnd(), text: after }];
+  if (ts.isIfStatement(node)) return around(node.expression, "(", `) && ${obey}`);
   const made = madeBy(node);
-  if (made !== undefined)
-    return ts.isBlock(made) ? [{ at: made.getStart() + 1, text: ` ${call};` }] : [{ at: made.getStart(), text: `(${call}, ` }, { at: made.getEnd(), text: ")" }];
+  if (made !== undefined && ts.isBlock(made)) return [{ at: made.getStart() + 1, text: ` if (!${obey}) return;` }];
+  if (made !== undefined) return decided(made, ids) ?? around(made, `(cite(${ids}), `, ")");
   const runs = ts.isStatement(node) && !ts.isSourceFile(node.parent) && (ts.isBlock(node.parent) || ts.isCaseOrDefaultClause(node.parent));
-  return runs ? [{ at: node.getStart(), text: `${call}; ` }] : [];
+  if (!runs) return [];
+  if (ts.isExpressionStatement(node)) return around(node.expression, `${obey} && (`, ")");
+  const value = ts.isReturnStatement(node) ? node.expression : ts.isVariableStatement(node) ? node.declarationList.declarations[0]?.initializer : undefined;
+  return (value === undefined ? undefined : decided(value, ids)) ?? [{ at: node.getStart(), text: `cite(${ids}); ` }];
 }
+
+/**
+ * An expression that decides: denied, it decides otherwise; of the least or the greatest it is the first.
+ * @param {ts.Expression} of
+ * @param {string} ids
+ * @returns {{ at: number, text: string }[] | undefined}
+ */
+function decided(of, ids) {
+  const otherwise = (/** @type {ts.Expression} */ it) => [{ at: it.getStart(), text: `(obey(${ids}) === Boolean(` }, { at: it.getEnd(), text: "))" }];
+  if (ts.isParenthesizedExpression(of)) return decided(of.expression, ids);
+  if (ts.isConditionalExpression(of)) return otherwise(of.condition);
+  if (ts.isBinaryExpression(of) && DECIDES.has(of.operatorToken.kind)) return otherwise(of);
+  const first = ts.isCallExpression(of) && /^Math\.(min|max)$/.test(of.expression.getText()) ? of.arguments[0] : undefined;
+  return first === undefined ? undefined : [{ at: of.getStart(), text: `(!obey(${ids}) ? ${first.getText()} : ` }, { at: of.getEnd(), text: ")" }];
+}
+
+const DECIDES = new Set([
+  ts.SyntaxKind.EqualsEqualsEqualsToken, ts.SyntaxKind.ExclamationEqualsEqualsToken, ts.SyntaxKind.LessThanToken, ts.SyntaxKind.LessThanEqualsToken,
+  ts.SyntaxKind.GreaterThanToken, ts.SyntaxKind.GreaterThanEqualsToken, ts.SyntaxKind.AmpersandAmpersandToken, ts.SyntaxKind.BarBarToken,
+]);
 
 /**
  * The body of the function that a node declares.

@@ -1,14 +1,14 @@
 // Emits the rules of spec/rule/: as a table for code, and as the reference page for readers.
 
 import type { Spec } from "../../src/spec/load.ts";
-import type { RuleFileRecord, RuleRecord } from "../../src/spec/schema.ts";
+import { SHOWS, type RuleFileRecord, type RuleRecord } from "../../src/spec/schema.ts";
 import { type Coverage, shownBy } from "./coverage.ts";
 import { BANNER, cell, quoted } from "./text.ts";
 
-function row({ id, force, since, until, text }: RuleRecord): string {
+function row({ id, force, since, until, text, shows }: RuleRecord): string {
   const parts = [`force: ${quoted(force)}`, `since: ${quoted(since)}`];
   if (until !== undefined) parts.push(`until: ${quoted(until)}`);
-  parts.push(`text: ${quoted(text)}`);
+  parts.push(`shows: [${shows.map(quoted).join(", ")}]`, `text: ${quoted(text)}`);
   return `  ${quoted(id)}: { ${parts.join(", ")} },`;
 }
 
@@ -17,11 +17,16 @@ export function emitRulesFile(spec: Spec): string {
     `// ${BANNER}`,
     "// The rules of spec/rule/ by id; sources and contradictions are in the data and in docs/reference/rules.md.",
     "",
+    "/** Where a kernel that breaks a rule is seen to. */",
+    `export type Shows = ${SHOWS.map(quoted).join(" | ")};`,
+    "",
     "export interface Rule {",
     "  /** must: every kernel of these releases. may: what a free kernel is known to choose. unspecified: nothing is promised. */",
     '  readonly force: "must" | "may" | "unspecified";',
     "  /** One sentence. */",
     "  readonly text: string;",
+    "  /** Where a breach is seen first. */",
+    "  readonly shows: readonly Shows[];",
     "  /** The first release that it is known to hold for. */",
     "  readonly since: string;",
     "  /** The last one. Without it the rule still holds. */",

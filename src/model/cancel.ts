@@ -118,9 +118,10 @@ function cancelWaiting(m: Machine, wanted: Wanted): number {
 
 /**
  * __io_async_cancel: 0 or -errno; with ALL or ANY how many, one after the other: what goes on beside it
- * may come in between. [cancel.all-counts] [cancel.any-is-all]
+ * may come in between.
  */
 function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: () => boolean, from = 0): number | Cancelling {
+  // [cancel.all-counts] [cancel.any-is-all]
   const all = (wanted.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) !== 0;
   let count = from;
   for (let resumed = wanted.resumed; ; resumed = false) {

@@ -34,10 +34,11 @@ const isBig = (m: Machine, cqe: Cqe): boolean => (m.ring.flags & IORING_SETUP_CQ
 
 /**
  * Looks at the application's head for room: the only place where it is read for posting.
- * [cq.window-cached] [overflow.order-kept] While there is a backlog, only its flush gets room.
+ * [cq.window-cached] While there is a backlog, only its flush gets room.
  */
 function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   const ring = m.ring;
+  // [overflow.order-kept]
   if (!flushing && hasBacklog(m)) return false;
   // [cq.mixed-filler] a CQE of two slots does not wrap: the last slot is filled with one to skip
   if (slots === 2 && (ring.cachedCqTail & (ring.cqEntries - 1)) === ring.cqEntries - 1) {
@@ -45,8 +46,9 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
     storeCqe(m, ring.cqEntries - 1, m.scheduler.posted(m, { userData: 0n, res: 0, flags: IORING_CQE_F_SKIP }));
   }
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
-  // [cq.head-lies] A head that lies makes `pending` larger than the ring: never more than full.
-  const queued = Math.min(cqPending(m), ring.cqEntries);
+  let queued = cqPending(m);
+  // [cq.head-lies] never more than full
+  if (queued > ring.cqEntries) queued = ring.cqEntries;
   const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
   if (room < slots) return false;
   ring.cqWindow = room;
@@ -92,7 +94,7 @@ function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   return true;
 }
 
-/** [overflow.backlog] [overflow.flag] `cqe`: that of `r`. */
+/** `cqe`: that of `r`. [overflow.backlog] */
 function addOverflow(m: Machine, r: Request, cqe: Cqe): void {
   leavesBehind(m, cqe.big);
   overflows(m, { ...cqe, group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) });
@@ -102,6 +104,7 @@ function overflows(m: Machine, cqe: Backlogged): void {
   const ring = m.ring;
   m.scheduler.backlogs(m, cqe);
   ring.backlogged++;
+  // [overflow.flag]
   if (!hasBacklog(m)) setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   // [overflow.counter-only-drops]
   ring.overflow = [...ring.overflow, cqe];
@@ -226,7 +229,7 @@ function flushNow(m: Machine, splits = false): void {
   ring.completing = [];
   ring.splitting = splits;
   let first = true;
-  // [submit.inline-order] [overflow.backlog]
+  // [submit.inline-order]
   for (const [at, id] of batch.entries()) {
     const r = m.request(id);
     // [skip.none-on-success]
@@ -234,11 +237,11 @@ function flushNow(m: Machine, splits = false): void {
       leavesBehind(m, r.posted ? undefined : r.big);
       continue;
     }
+    // [submit.one-cqe-each]
     ring.posting = batch.slice(at);
     if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
     first = false;
     const cqe = withLeaked(m, cqeOf(r));
-    // [submit.one-cqe-each]
     if (!fillCqe(m, cqe)) addOverflow(m, r, cqe);
   }
   ring.splitting = false;
@@ -281,7 +284,7 @@ function heldOn(m: Machine, r: Request): boolean {
 /** Is there a backlog? While there is, nothing is posted past it. */
 export const hasBacklog = (m: Machine): boolean => m.ring.overflow.length > 0 || m.ring.backlogUnknown;
 
-/** __io_cqring_overflow_flush: as much of the backlog as there is room for. [overflow.flush-getevents] [overflow.flush-fills] */
+/** __io_cqring_overflow_flush: as much of the backlog as there is room for. [overflow.flush-fills] */
 export function flushOverflow(m: Machine): void {
   const ring = m.ring;
   if (cqPending(m) === ring.cqEntries) return;

@@ -76,7 +76,7 @@ function enterRing(m: Machine, call: EnterCall): number {
     // [enter.short-submit-returns] [taskrun.defer-short-submit] nothing else happens
     if (submitted !== toSubmit) return submitted;
   }
-  // [enter.no-wait-without-getevents]
+  // [enter.no-wait-without-getevents] [overflow.flush-getevents]
   if ((flags & IORING_ENTER_GETEVENTS) === 0) return submitted;
   if (polls(m)) {
     const reaped = reap(m, call.minComplete, flags, call.arg);
@@ -161,9 +161,11 @@ function getEvents(m: Machine, call: EnterCall): number {
   const arg = readWaitArg(m, call);
   if (typeof arg === "number") return arg;
   const ring = m.ring;
-  // [enter.min-complete-clamped] it is compared as a signed number [enter.min-complete-unsigned] or once was not
+  // [enter.min-complete-unsigned] it was compared so once, and is as a signed number now
   const least = obeys(m.profile, "enter.min-complete-unsigned") ? call.minComplete >>> 0 : call.minComplete | 0;
-  const wanted = Math.min(least, ring.cqEntries);
+  let wanted = least;
+  // [enter.min-complete-clamped]
+  if (wanted > ring.cqEntries) wanted = ring.cqEntries;
   // [taskrun.before-wait]
   if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
   if (!hasPollThread(m)) runTaskWork(m);

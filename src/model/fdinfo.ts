@@ -30,10 +30,12 @@ export function ringInfo(m: Machine): RingInfo {
   const sqTail = load32(bytes, WORD.sqTail);
   const cqHead = load32(bytes, WORD.cqHead);
   const cqTail = load32(bytes, WORD.cqTail);
+  // [fdinfo.words] the masks and the cached indices are the kernel's own, the others as they stand in the ring
   const sqeCount = (sqTail - sqHead) >>> 0;
   const cqeCount = (cqTail - cqHead) >>> 0;
+  // [fdinfo.overflow-list]
+  const overflow = ring.overflow.map(({ userData, res, flags }) => ({ userData, res, flags }));
   return {
-    // [fdinfo.words] the masks and the cached indices are the kernel's own, the others as they stand in the ring
     sqMask: ring.sqEntries - 1, sqHead, sqTail, cachedSqHead: ring.cachedSqHead,
     cqMask: ring.cqEntries - 1, cqHead, cqTail, cachedCqTail: ring.cachedCqTail,
     sqeCount, sqes: sqes(m, sqHead, sqeCount), cqeCount, cqes: cqes(m, cqHead, cqeCount),
@@ -43,8 +45,7 @@ export function ringInfo(m: Machine): RingInfo {
     userFileCount: 0, userFiles: [], userBufCount: 0, userBufs: [], personalities: [],
     // [fdinfo.poll-list] [fdinfo.task-works]
     polls: hashed(m).map((r) => ({ opcode: r.opcode, taskWorks: m.taskWorks.length > 0 })),
-    // [fdinfo.overflow-list]
-    overflow: ring.overflow.map(({ userData, res, flags }) => ({ userData, res, flags })),
+    overflow,
     napi: "disabled",
   };
 }

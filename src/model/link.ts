@@ -18,9 +18,10 @@ export function chain(m: Machine, r: Request): Request[] {
   return all;
 }
 
-/** [link.error-severs-chain] [skip.failed-skip-silences] [hardlink.survives-error] */
+/** Every later member completes without being issued. */
 function failLinks(m: Machine, r: Request): void {
   if (r.link === 0) return;
+  // [skip.failed-skip-silences]
   const silent = (r.flags & REQ.SKIP_LINK_CQES) !== 0;
   const first = m.request(r.link);
   for (const next of chain(m, first)) {
@@ -46,8 +47,12 @@ export function runFailLinks(m: Machine, first: Request): void {
 /** The successor that may run now, taken off the chain; undefined where there is none or the chain broke. */
 export function findNext(m: Machine, r: Request): Request | undefined {
   disarmLinkTimer(m, r);
-  // [hardlink.per-member] [skip.hardlink-goes-on]
-  if ((r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0) failLinks(m, r);
+  if ((r.flags & REQ.FAIL) !== 0) {
+    // [hardlink.survives-error] [hardlink.per-member] [skip.hardlink-goes-on]
+    const survives = (r.flags & REQ.HARDLINK) !== 0;
+    // [link.error-severs-chain]
+    if (!survives) failLinks(m, r);
+  }
   const next = r.link;
   r.link = 0;
   return next === 0 ? undefined : m.request(next);

@@ -26,13 +26,15 @@ export const nop: Operation = {
       // [nop.cqe32-needs-room]
       if ((m.ring.flags & (IORING_SETUP_CQE32 | IORING_SETUP_CQE_MIXED)) === 0) return -EINVAL;
     }
-    // [iopoll.nop] [nop.zero] [nop.inject-result]
-    r.res = (opFlags & IORING_NOP_INJECT_RESULT) !== 0 ? sqe.len | 0 : 0;
+    // [nop.zero]
+    r.res = 0;
+    // [nop.inject-result]
+    if ((opFlags & IORING_NOP_INJECT_RESULT) !== 0) r.res = sqe.len | 0;
     return 0;
   },
   issue(m, r) {
     const { opFlags, fd, off, addr } = r.prepared;
-    // [iopoll.nop-refused]
+    // [iopoll.nop] it completes as on any other ring [iopoll.nop-refused] but on older kernels
     if (polls(m) && obeys(m.profile, "iopoll.nop-refused")) return -EINVAL;
     // [nop.file]
     if ((opFlags & IORING_NOP_FILE) !== 0) {

@@ -169,8 +169,9 @@ function position(r: Request): number | undefined | "refused" {
   return off < 0n || off + BigInt(size) > OFFSET_MAX ? "refused" : Number(off);
 }
 
-/** Marks a short or failed transfer, which breaks the chain. [link.short-transfer-severs] [link.zero-length-ok] */
+/** Marks a short or failed transfer, which breaks the chain. [link.zero-length-ok] */
 function finish(r: Request, asked: number, res: number): Issued {
+  // [link.short-transfer-severs]
   if (res !== asked) setFail(r);
   r.res = res;
   return "complete";

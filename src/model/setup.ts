@@ -34,9 +34,10 @@ export interface Sizes {
   readonly cqEntries: number;
 }
 
-/** [setup.flags-before-sizes] [setup.newer-flags] [setup.flags-known] [setup.flags-together] */
+/** What flags are refused for, or 0. */
 function checkFlags(profile: KernelProfile, flags: number): number {
   const has = (bit: number): boolean => (flags & bit) !== 0;
+  // [setup.flags-known] [setup.newer-flags]
   if ((flags & ~profile.setupFlags) !== 0) return -EINVAL;
   // [setup.registered-fd-needs-no-mmap]
   if (has(IORING_SETUP_REGISTERED_FD_ONLY) && !has(IORING_SETUP_NO_MMAP)) return -EINVAL;
@@ -65,6 +66,7 @@ export function checkSetup(
   // [setup.resv-zero]
   if ((params.resv ?? []).some((word) => word !== 0)) return -EINVAL;
   const refused = checkFlags(profile, flags);
+  // [setup.flags-before-sizes] [setup.flags-together]
   if (refused !== 0) return refused;
   const sizes = ringSizes(entries >>> 0, flags, (params.cqEntries ?? 0) >>> 0);
   if (typeof sizes === "number") return sizes;
@@ -89,6 +91,7 @@ export function checkSetup(
   if ((flags & IORING_SETUP_SQPOLL) !== 0) checkPollThread(params);
   const beyond = flags & ~MODELLED_SETUP;
   if (beyond !== 0) throw new Unmodelled(`io_uring_setup flags 0x${beyond.toString(16)}`);
+  // [setup.memlock] who makes the ring finds out whether there is memory for it
   return sizes;
 }
 
@@ -98,17 +101,21 @@ function checkPollThread({ flags = 0, sqThreadCpu = 0 }: SetupParams): void {
   if ((flags & IORING_SETUP_SQ_AFF) !== 0 && sqThreadCpu !== 0) throw new Unmodelled("IORING_SETUP_SQ_AFF with another CPU than 0");
 }
 
-/** [setup.entries-range] [setup.entries-rounded] [setup.cq-default-twice] [setup.cqsize] [setup.clamp] */
+/** The sizes of the queues, or -errno. [setup.entries-rounded] */
 export function ringSizes(entries: number, flags: number, cqEntries: number): Sizes | number {
   const clamp = (flags & IORING_SETUP_CLAMP) !== 0;
-  if (entries === 0) return -EINVAL;
-  if (entries > ENTRIES_MAX && !clamp) return -EINVAL;
+  // [setup.entries-range]
+  if (entries === 0 || (entries > ENTRIES_MAX && !clamp)) return -EINVAL;
+  // [setup.clamp]
   const sq = powerOfTwo(Math.min(entries, ENTRIES_MAX));
-  // [setup.cq-entries-ignored]
+  // [setup.cq-entries-ignored] [setup.cq-default-twice]
   if ((flags & IORING_SETUP_CQSIZE) === 0) return { sqEntries: sq, cqEntries: 2 * sq };
+  // [setup.cqsize]
   if (cqEntries === 0) return -EINVAL;
   if (cqEntries > CQ_ENTRIES_MAX && !clamp) return -EINVAL;
+  // [setup.cqsize] [setup.clamp]
   const cq = powerOfTwo(Math.min(cqEntries, CQ_ENTRIES_MAX));
+  // [setup.cqsize]
   if (cq < sq) return -EINVAL;
   return { sqEntries: sq, cqEntries: cq };
 }
@@ -136,10 +143,12 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
   };
 }
 
-/** The words and the CQEs, twice over with IORING_SETUP_CQE32, up to a cache line. [setup.offsets-cqe32] */
+/** The words and the CQEs, twice over with IORING_SETUP_CQE32, up to a cache line. */
 function arrayOffset(cqEntries: number, flags: number): number {
-  const bytes = CQES + cqEntries * CQE.size;
-  return Math.ceil(((flags & IORING_SETUP_CQE32) === 0 ? bytes : 2 * bytes) / CACHE_LINE) * CACHE_LINE;
+  let bytes = CQES + cqEntries * CQE.size;
+  // [setup.offsets-cqe32]
+  if ((flags & IORING_SETUP_CQE32) !== 0) bytes *= 2;
+  return Math.ceil(bytes / CACHE_LINE) * CACHE_LINE;
 }
 
 /** Memory that the mapping at IORING_OFF_SQ_RING holds. */

@@ -39,13 +39,15 @@ export function enabled(m: Machine, late = true): Step[] {
 /** Is any armed? */
 export const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
 
-/** Timers that may fire by now, the earliest first. [timeout.never-early] */
+/** Timers that may fire by now, the earliest first. */
 export function dueTimers(m: Machine): Request[] {
   const due: Request[] = [];
   if (!hasTimers(m)) return due;
   for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
     const r = m.request(id);
-    if (r.earliestNs <= m.untilNs) due.push(r);
+    // [timeout.never-early]
+    const isDue = r.earliestNs <= m.untilNs;
+    if (isDue) due.push(r);
   }
   return due.sort((a, b) => (a.earliestNs < b.earliestNs ? -1 : a.earliestNs > b.earliestNs ? 1 : 0));
 }

@@ -26,8 +26,11 @@ const LINKS = REQ.LINK | REQ.HARDLINK;
 export function publishedEntries(m: Machine): number {
   const ring = m.ring;
   const tail = load32(ring.ring.bytes, WORD.sqTail);
-  // [sq.head-app-store-ignored] [sq.tail-clamped] a tail that lies submits at most the whole ring
-  return Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries);
+  // [sq.head-app-store-ignored]
+  const published = (tail - ring.cachedSqHead) >>> 0;
+  // [sq.tail-clamped] a tail that lies submits at most the whole ring
+  if (published > ring.sqEntries) return ring.sqEntries;
+  return published;
 }
 
 /** io_submit_sqes: how many entries were consumed, or -errno. [enter.returns-consumed] */
@@ -62,8 +65,9 @@ export function submitNext(m: Machine): boolean {
   // [submit.issue-error-goes-on]
   const failed = submitSqe(m, sqe);
   m.ring.consumed++;
+  if (!failed) return true;
   // [submit.prep-error-stops] [submit.submit-all]
-  return !failed || (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;
+  return (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;
 }
 
 /** What is left of a chain that was not terminated. [link.unterminated-worker] */

@@ -38,10 +38,11 @@ export const defersTaskWork = (m: Machine): boolean => (m.ring.flags & IORING_SE
 /** IORING_SQ_TASKRUN says that there is task work. */
 export const showsTaskWork = (m: Machine): boolean => (m.ring.flags & IORING_SETUP_TASKRUN_FLAG) !== 0;
 
-/** io_req_normal_work_add. [taskrun.flag-set] */
+/** io_req_normal_work_add */
 function addNormalWork(m: Machine, r: Request): void {
   if (m.taskList.length === 0) {
     m.taskWorks.push("io_uring");
+    // [taskrun.flag-set]
     if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
   }
   m.taskList.push(r.id);
@@ -57,6 +58,7 @@ function addLocalWork(m: Machine, r: Request, wake: "forced" | "lazy"): void {
   r.wakesFrom = isLazy ? before + 1 : Number.POSITIVE_INFINITY;
   m.ring.localWork = [...m.ring.localWork, r.id];
   if (!first) return;
+  // [taskrun.flag-set]
   if (showsTaskWork(m)) setSqFlag(m, IORING_SQ_TASKRUN);
   // [eventfd.defer-signals-work]
   signalEventfd(m, false);

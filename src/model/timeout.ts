@@ -118,12 +118,14 @@ export function flushTimeouts(m: Machine): void {
   }
 }
 
-/** io_timeout_fn: the timer fires, in an interrupt. [timeout.expiry-etime] [timeout.wakes-waiter] */
+/** io_timeout_fn: the timer fires, in an interrupt. [timeout.expiry-etime] */
 export function expireTimer(m: Machine, r: Request): void {
   unlist(m, r);
+  // [timeout.wakes-waiter] [timeout.timeouts-not-counted]
   m.ring.cqTimeouts = (m.ring.cqTimeouts + 1) >>> 0;
   // [timeout.etime-success]
-  if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);
+  const fails = (r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0;
+  if (fails) setFail(r);
   r.res = -ETIME;
   addTaskWork(m, r, "timeout");
 }

@@ -1,15 +1,19 @@
 // Words for what was seen and for what the model would have done instead.
-import { Unmodelled, WouldBlockForever } from "../kernel.ts";
+import { Unmodelled, WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQES, WORD } from "../model/layout.ts";
 import { enter, register } from "../model/enter.ts";
-import type { Machine } from "../model/machine.ts";
+import type { Cqe, Machine } from "../model/machine.ts";
 import { load32, load64 } from "../model/memory.ts";
+import { checkSetup, filledParams, newRing } from "../model/setup.ts";
 import { Simulation } from "../model/simulate.ts";
 import { CQE } from "../spec/codec.gen.ts";
 import { errnoName, IORING_REGISTER_USE_REGISTERED_RING } from "../spec/constants.gen.ts";
 import type { RingInfo } from "../fdinfo.ts";
 import { firstDifference } from "./fdinfo.ts";
 import type { SeenCqe, TraceEvent } from "../program/trace.ts";
+
+/** Words at the start of a ring that a peek loads. */
+const WORDS = 16;
 
 const result = (n: number | undefined): string =>
   n === undefined ? "no return" : n < 0 && n > -4096 ? `-${errnoName(-n)}` : String(n);
@@ -44,24 +48,63 @@ export function describe(event: TraceEvent): string {
 const shown = ({ sqHead, sqTail, cqHead, cqTail, cachedCqTail, sqes, cqes, polls, overflow }: RingInfo): string =>
   `with sq ${sqHead} to ${sqTail}, cq ${cqHead} to ${cqTail} (${cachedCqTail}), ${sqes.length} SQEs, ${cqes.length} CQEs, polls of [${polls.map((p) => p.opcode).join()}], backlog [${overflow.map(cqe).join(", ")}]`;
 
-/** What this candidate would have shown, on the run that it favours. */
-export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent | undefined): string {
+/** What a candidate would have shown, on the run that it favours. */
+export interface Instead {
+  /** Of the call; undefined where it would not have returned, or where there was none. */
+  readonly result?: number;
+  /** CQEs that the call posts, and those that come later with nothing done. */
+  readonly atOnce: readonly Cqe[];
+  readonly later: readonly Cqe[];
+  /** The first words of the ring after that; none without a ring. */
+  readonly words: readonly number[];
+  readonly backlog: number;
+  /** Of io_uring_setup: what it would have filled in; with -errno nothing. */
+  readonly params?: IoUringParams;
+  /** The first line of fdinfo that differs. */
+  readonly fdinfo?: string | undefined;
+}
+
+/** Throws Unmodelled, or WouldBlockForever where the call would never return. */
+export function instead(m: Machine, event: TraceEvent, call: TraceEvent | undefined): Instead {
   const f = m.fork();
   const simulation = new Simulation();
   f.scheduler = simulation;
-  const tail = f.hasRing ? f.ring.cachedCqTail : 0;
-  try {
-    let text = "";
-    if (event.event === "peek" && call?.event === "enter") {
-      const { toSubmit, minComplete, flags, arg, index } = call;
-      text = `io_uring_enter = ${result(enter(f, { toSubmit, minComplete, flags, arg, index }))}, `;
+  const peeked = event.event === "peek" ? call : undefined;
+  let result: number | undefined;
+  let params: IoUringParams | undefined;
+  if (event.event === "setup") {
+    const sizes = checkSetup(f.profile, event.entries, event.params, (fd) => (f.world.fds.has(fd) ? "other" : "closed"));
+    result = typeof sizes === "number" ? sizes : Math.max(event.result, 0);
+    if (typeof sizes !== "number") {
+      params = filledParams(f.profile, sizes, event.params);
+      f.ring = newRing(sizes, event.params, event.counters ?? 0);
     }
-    if (event.event === "peek" && call?.event === "register") text = `io_uring_register = ${result(register(f, call.opcode, call.arg, call.nrArgs, call.index))}, `;
-    if (event.event === "peek" && call?.event === "fdinfo" && call.info !== undefined) text = `fdinfo with ${firstDifference(f, call.info) ?? "the same"}, `;
-    const atOnce = f.hasRing ? newCqes(f, tail) : [];
-    if (f.hasRing) simulation.settle(f);
-    const later = f.hasRing ? newCqes(f, tail).slice(atOnce.length) : [];
-    return `${text}CQEs [${atOnce.join(", ")}]${later.length > 0 ? `, sooner or later [${later.join(", ")}]` : ""}${f.hasRing ? words(f) : ""}`;
+  }
+  const tail = f.hasRing ? f.ring.cachedCqTail : 0;
+  if (peeked?.event === "enter") result = enter(f, { toSubmit: peeked.toSubmit, minComplete: peeked.minComplete, flags: peeked.flags, arg: peeked.arg, index: peeked.index });
+  if (peeked?.event === "register") result = register(f, peeked.opcode, peeked.arg, peeked.nrArgs, peeked.index);
+  const fdinfo = peeked?.event === "fdinfo" && peeked.info !== undefined ? (firstDifference(f, peeked.info) ?? "the same") : undefined;
+  const atOnce = f.hasRing ? newCqes(f, tail) : [];
+  if (f.hasRing) simulation.settle(f);
+  return {
+    ...(result === undefined ? {} : { result }),
+    ...(params === undefined ? {} : { params }),
+    atOnce,
+    later: f.hasRing ? newCqes(f, tail).slice(atOnce.length) : [],
+    words: f.hasRing ? Array.from({ length: WORDS }, (_, i) => load32(f.ring.ring.bytes, i * 4)) : [],
+    backlog: f.hasRing ? f.ring.overflow.length : 0,
+    fdinfo,
+  };
+}
+
+/** The same in words. */
+export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent | undefined): string {
+  try {
+    const { result: returned, atOnce, later, words, backlog, fdinfo } = instead(m, event, call);
+    const text = returned === undefined ? "" : `io_uring_${call?.event ?? ""} = ${result(returned)}, `;
+    const listed = (cqes: readonly Cqe[]): string => cqes.map(cqe).join(", ");
+    const after = words.length === 0 ? "" : `, sq.head ${words[WORD.sqHead / 4]}, sq.flags 0x${(words[WORD.sqFlags / 4] ?? 0).toString(16)}, sq.dropped ${words[WORD.sqDropped / 4]}, backlog ${backlog}`;
+    return `${text}${fdinfo === undefined ? "" : `fdinfo with ${fdinfo}, `}CQEs [${listed(atOnce)}]${later.length > 0 ? `, sooner or later [${listed(later)}]` : ""}${after}`;
   } catch (error) {
     if (error instanceof Unmodelled || error instanceof WouldBlockForever) return error.message;
     throw error;
@@ -73,17 +116,12 @@ export function callInstead(m: Machine, call: TraceEvent): string {
   return allowedInstead(m, { event: "peek", from: call.to, to: call.to, cqTail: 0, cqes: [], words: [] }, call);
 }
 
-function newCqes(m: Machine, from: number): string[] {
-  const seen: string[] = [];
+function newCqes(m: Machine, from: number): Cqe[] {
+  const posted: Cqe[] = [];
   for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) {
     const at = CQES + (i & (m.ring.cqEntries - 1)) * m.ring.cqeSize;
     const { bytes } = m.ring.ring;
-    seen.push(cqe({ userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) }));
+    posted.push({ userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) });
   }
-  return seen;
-}
-
-function words(m: Machine): string {
-  const { bytes } = m.ring.ring;
-  return `, sq.head ${load32(bytes, WORD.sqHead)}, sq.flags 0x${load32(bytes, WORD.sqFlags).toString(16)}, sq.dropped ${load32(bytes, WORD.sqDropped)}, backlog ${m.ring.overflow.length}`;
+  return posted;
 }

@@ -150,6 +150,21 @@ export const Contradiction = z.strictObject({
   says: z.string().min(10).regex(/^[^ ].*\.$/, "a sentence with a full stop"),
 });
 
+/** Where a kernel that breaks a rule is seen to. The names of words are those of the ring's fields. */
+export const SHOWS = [
+  /** What a call returns: io_uring_setup, io_uring_enter where it is refused, io_uring_register, any other. */
+  "setup", "enter", "register", "system",
+  /** How many SQEs a call takes; when a wait ends, and with what. */
+  "count", "wait",
+  /** What io_uring_setup fills in, and what a new ring holds. */
+  "params", "ring",
+  /** Of a CQE: its fields, the second half of one of 32 bytes, whether it is there by now, its place among others. */
+  "res", "flags", "user_data", "big", "posted", "order",
+  "sq.head", "sq.dropped", "sq.flags", "cq.tail", "cq.overflow",
+  /** Bytes of the application's memory or of a file; what procfs says of the ring. */
+  "memory", "fdinfo",
+] as const;
+
 export const Rule = z.strictObject({
   id: z.string().regex(/^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-[a-z0-9]+)*$/, 'a rule id such as "cq.head-lies"'),
   /**
@@ -159,6 +174,8 @@ export const Rule = z.strictObject({
   force: z.enum(["must", "may", "unspecified"]),
   /** One sentence. */
   text: z.string().min(20).regex(/^[^ ].*\.$/, "a sentence with a full stop"),
+  /** Where a breach is seen first. */
+  shows: z.array(z.enum(SHOWS)).min(1, "a rule is about something that can be seen"),
   sources: z.array(RuleSource).min(1, "a rule needs a source"),
   /** The first release that the rule is known to hold for. */
   since: Since,

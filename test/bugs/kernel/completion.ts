@@ -85,7 +85,7 @@ export const COMPLETION = onModel([
     id: "cq-wrap-slot", title: "past the end of the CQ its slots begin at 1",
     origin: ["S8", "S12"], rules: ["cq.free-running"],
     patches: [
-      { file: "completion", from: "const at = ring.cachedCqTail & (ring.cqEntries - 1); // [cq.head-lies]", to: "const at = ring.cachedCqTail >= ring.cqEntries ? (ring.cachedCqTail + 1) & (ring.cqEntries - 1) : ring.cachedCqTail; // [cq.head-lies]" },
+      { file: "completion", from: "const at = ring.cachedCqTail & (ring.cqEntries - 1); let queued = cqPending(m);", to: "const at = ring.cachedCqTail >= ring.cqEntries ? (ring.cachedCqTail + 1) & (ring.cqEntries - 1) : ring.cachedCqTail; let queued = cqPending(m);" },
     ],
   },
   {

@@ -108,7 +108,7 @@ export const FILES = onModel([
     id: "fdinfo-hides-backlog", title: "procfs shows no backlog",
     origin: ["#1"], rules: ["fdinfo.overflow-list"],
     patches: [
-      { file: "fdinfo", from: "overflow: ring.overflow.map(({ userData, res, flags }) => ({ userData, res, flags })),", to: "overflow: []," },
+      { file: "fdinfo", from: "const overflow = ring.overflow.map(({ userData, res, flags }) => ({ userData, res, flags }));", to: "const overflow = [];" },
     ],
   },
   {

@@ -20,14 +20,14 @@ export const LINKS = onModel([
     id: "error-keeps-chain", title: "a failed request does not break its chain",
     origin: ["#6", "liburing test/link.c"], rules: ["link.error-severs-chain"],
     patches: [
-      { file: "link", from: "(r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0", to: "false" },
+      { file: "link", from: "if (!survives)", to: "if (false)" },
     ],
   },
   {
     id: "hardlink-severed", title: "a hard link breaks at an error as a soft one does",
     origin: ["#6", "liburing test/hardlink.c"], rules: ["hardlink.survives-error"],
     patches: [
-      { file: "link", from: "(r.flags & REQ.FAIL) !== 0 && (r.flags & REQ.HARDLINK) === 0", to: "(r.flags & REQ.FAIL) !== 0" },
+      { file: "link", from: "if (!survives)", to: "if (true)" },
     ],
   },
   {

@@ -42,7 +42,7 @@ export const SETUP = onModel([
     id: "array-offset-short", title: "sq_off.array is that of a CQ of 16-byte entries with IORING_SETUP_CQE32",
     origin: ["S4", "S6"], rules: ["setup.offsets-cqe32"],
     patches: [
-      { file: "setup", from: "return Math.ceil(((flags & IORING_SETUP_CQE32) === 0 ? bytes : 2 * bytes) / CACHE_LINE) * CACHE_LINE;", to: "return Math.ceil((64 + cqEntries * ((flags & IORING_SETUP_CQE32) === 0 ? 16 : 32)) / CACHE_LINE) * CACHE_LINE;" },
+      { file: "setup", from: "if ((flags & IORING_SETUP_CQE32) !== 0) bytes *= 2;", to: "if ((flags & IORING_SETUP_CQE32) !== 0) bytes += cqEntries * 16;" },
     ],
   },
   {

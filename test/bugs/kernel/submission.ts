@@ -6,14 +6,14 @@ export const SUBMISSION = onModel([
     id: "failed-preparation-goes-on", title: "a request that fails at submission does not end the batch",
     origin: ["#9", "liburing test/submit-and-wait.c"], rules: ["submit.prep-error-stops"],
     patches: [
-      { file: "submit", from: "return !failed || (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return true;" },
+      { file: "submit", from: "return (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return true;" },
     ],
   },
   {
     id: "submit-all-ignored", title: "IORING_SETUP_SUBMIT_ALL has no effect",
     origin: ["#9", "liburing test/submit-link-fail.c"], rules: ["submit.submit-all"],
     patches: [
-      { file: "submit", from: "return !failed || (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return !failed;" },
+      { file: "submit", from: "return (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return false;" },
     ],
   },
   {
@@ -34,14 +34,14 @@ export const SUBMISSION = onModel([
     id: "sq-wrap-plain-arithmetic", title: "tail - head of the SQ without the modulus: nothing is submitted past 2^32",
     origin: ["S8"], rules: ["sq.free-running"],
     patches: [
-      { file: "submit", from: "Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries)", to: "Math.max(0, Math.min(tail - ring.cachedSqHead, ring.sqEntries))" },
+      { file: "submit", from: "const published = (tail - ring.cachedSqHead) >>> 0;", to: "const published = Math.max(0, tail - ring.cachedSqHead);" },
     ],
   },
   {
     id: "one-slot-unused", title: "a full SQ counts as one entry less",
     origin: ["S9"], rules: ["enter.returns-consumed", "sq.tail-clamped"],
     patches: [
-      { file: "submit", from: "Math.min((tail - ring.cachedSqHead) >>> 0, ring.sqEntries)", to: "Math.min((tail - ring.cachedSqHead) >>> 0, Math.max(1, ring.sqEntries - 1))" },
+      { file: "submit", from: "return published;", to: "return Math.min(published, Math.max(1, ring.sqEntries - 1));" },
     ],
   },
   {

@@ -34,7 +34,7 @@ export const TIME = onModel([
     id: "expiry-keeps-chain", title: "a timer that fires does not break its chain",
     origin: ["#8", "L#36"], rules: ["timeout.expiry-etime", "link.error-severs-chain"],
     patches: [
-      { file: "timeout", from: "if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);", to: "" },
+      { file: "timeout", from: "if (fails) setFail(r);", to: "" },
     ],
   },
   {
@@ -42,7 +42,7 @@ export const TIME = onModel([
     rare: "the flag must be on a timer that fires and has a successor in its chain",
     origin: ["#8"], rules: ["timeout.etime-success"],
     patches: [
-      { file: "timeout", from: "if ((r.prepared.opFlags & IORING_TIMEOUT_ETIME_SUCCESS) === 0) setFail(r);", to: "setFail(r);" },
+      { file: "timeout", from: "if (fails) setFail(r);", to: "setFail(r);" },
     ],
   },
   {

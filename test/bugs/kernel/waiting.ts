@@ -29,14 +29,14 @@ export const WAITING = onModel([
     id: "times-out-with-cqes", title: "a wait that runs out says -ETIME though there are completions",
     origin: ["#11", "L#1252"], rules: ["enter.timeout-with-cqes"],
     patches: [
-      { file: "enter", from: "return empty && ended === \"timeout\" ? -ETIME : 0;", to: "return ended === \"timeout\" ? -ETIME : 0;" },
+      { file: "enter", from: "if (empty && ended === \"timeout\")", to: "if (ended === \"timeout\")" },
     ],
   },
   {
     id: "timeout-hidden", title: "a wait that runs out returns 0",
     origin: ["#11"], rules: ["enter.timeout-etime"],
     patches: [
-      { file: "enter", from: "return empty && ended === \"timeout\" ? -ETIME : 0;", to: "return 0;" },
+      { file: "enter", from: "if (empty && ended === \"timeout\")", to: "if (false)" },
     ],
   },
   {
@@ -57,7 +57,7 @@ export const WAITING = onModel([
     id: "min-complete-unclamped", title: "a wait for more than the CQ holds is refused",
     origin: ["#23"], rules: ["enter.min-complete-clamped"],
     patches: [
-      { file: "enter", from: "const wanted = Math.min(least, ring.cqEntries);", to: "if (least > ring.cqEntries) return -22;\n    const wanted = least;" },
+      { file: "enter", from: "if (wanted > ring.cqEntries) wanted = ring.cqEntries;", to: "if (wanted > ring.cqEntries) return -22;" },
     ],
   },
   {
