@@ -86,7 +86,10 @@ describe("emit --c", () => {
   test("a program that may end in several ways prints one of its outcomes", (context) => {
     needsCompiler(context);
     realOrSay(context).close();
-    for (const [name, small] of Object.entries(SMALL)) {
+    const emitted = Object.entries(SMALL).filter(([, small]) => emitFault(small) === undefined);
+    // Refused: those that register something, send a signal, or use SQPOLL.
+    expect(Object.keys(SMALL).length - emitted.length).toBe(4);
+    for (const [name, small] of emitted) {
       const { outcomes } = explore(small, { profile, statesMax: 100_000 });
       expect(outcomes.map(outcomeText)).toContain(printed(compiled(name.replace(/\W/g, "-"), emitC(small))));
     }
