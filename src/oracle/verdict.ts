@@ -24,7 +24,7 @@ export interface Verdict {
   /** illegal: what was seen there, and what each surviving candidate allowed. */
   readonly seen?: string;
   readonly allowed?: readonly string[];
-  /** illegal: rules that the model obeyed there, the least common first (rules.ts). */
+  /** illegal: rules that the model obeyed there, the most telling first (rules.ts). */
   readonly rules?: readonly string[];
   readonly choices: Choices;
   /** Largest number of candidates at once. */

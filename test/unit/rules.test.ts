@@ -96,8 +96,8 @@ describe("rules", () => {
 
   test("the generated table holds exactly these rules", () => {
     expect(Object.keys(RULES)).toEqual(spec.rules.map(({ id }) => id));
-    for (const { id, force, text, since, until } of spec.rules) {
-      expect(RULES[id]).toEqual(until === undefined ? { force, text, since } : { force, text, since, until });
+    for (const { id, force, text, shows, since, until } of spec.rules) {
+      expect(RULES[id]).toEqual(until === undefined ? { force, text, shows, since } : { force, text, shows, since, until });
     }
     const known: RuleId = "cq.head-lies";
     expect(RULES[known].force).toBe("must");
