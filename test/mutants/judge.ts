@@ -1,0 +1,146 @@
+// Runs judge-child: once without a mutant for what the traces run, then once for each mutant, within limits of time.
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { Verdict } from "../../src/oracle/verdict.ts";
+import { ACTIVE } from "./instrument.ts";
+import type { ChildTask, FromJudge } from "./judge-child.ts";
+
+/** One trace that takes a mutant longer is given up; without a mutant it takes less than a tenth of this. */
+const TRACE_MS = 4000;
+
+/** A trace that takes longer without a mutant is left out; where every run is counted it takes several times as long. */
+const COVER_MS = 1500;
+
+/** The last try of a trace that took too long: a busy machine is no mutant. */
+const AGAIN_MS = 10_000;
+
+export type Fate =
+  /** how: what a trace is judged that is not, or the error that the model threw. */
+  | { readonly fate: "killed"; readonly by: number; readonly how: "legal" | "illegal" | "unknown" | "threw"; readonly error?: string }
+  | { readonly fate: "timeout"; readonly by: number }
+  | { readonly fate: "survived" };
+
+interface Ended {
+  readonly code: number | null;
+  readonly late: boolean;
+  readonly stderr: string;
+}
+
+function run(task: ChildTask, mutant: number | undefined, limitMs: number, hear: (message: FromJudge) => void): Promise<Ended> {
+  const env = { ...process.env };
+  delete env[ACTIVE];
+  if (mutant !== undefined) env[ACTIVE] = String(mutant);
+  const child = spawn(process.execPath, [fileURLToPath(new URL("./judge-child.js", import.meta.url))], { env, stdio: ["pipe", "pipe", "pipe"] });
+  let late = false;
+  let stderr = "";
+  const giveUp = (): void => {
+    late = true;
+    child.kill("SIGKILL");
+  };
+  let timer = setTimeout(giveUp, limitMs);
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(0, 4000)));
+  child.stdin.on("error", () => {}); // "close" tells
+  child.stdin.end(JSON.stringify(task));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, limitMs);
+    hear(JSON.parse(line) as FromJudge); // our own child wrote it
+  });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, late, stderr });
+    });
+  });
+}
+
+/** Which mutants a trace comes by: a bit for each. */
+export class Ids {
+  private readonly bits: Uint8Array;
+
+  constructor(ids: readonly number[], count: number) {
+    this.bits = new Uint8Array((count >> 3) + 1);
+    for (const id of ids) this.bits[id >> 3] = (this.bits[id >> 3] ?? 0) | (1 << (id & 7));
+  }
+
+  has(id: number): boolean {
+    return ((this.bits[id >> 3] ?? 0) & (1 << (id & 7))) !== 0;
+  }
+
+  *[Symbol.iterator](): Generator<number, void> {
+    for (const [i, byte] of this.bits.entries())
+      for (let bit = 0; byte >> bit > 0; bit++) if (((byte >> bit) & 1) !== 0) yield 8 * i + bit;
+  }
+}
+
+export interface Covered {
+  readonly verdict: Verdict["verdict"];
+  readonly ms: number;
+  readonly ids: Ids;
+}
+
+export interface Coverage {
+  readonly traces: Map<number, Covered>;
+  /** What is come by before there is a trace. */
+  readonly loaded: Ids;
+}
+
+/** What each of these traces is judged without a mutant, how long that takes and which mutants it comes by; one that takes too long is left out. */
+async function coverSome(task: Omit<ChildTask, "cover" | "expected">, mutants: number): Promise<Coverage> {
+  const traces = new Map<number, Covered>();
+  let loaded: readonly number[] = [];
+  for (let from = 0; from < task.order.length; ) {
+    let next = from;
+    const { code, late, stderr } = await run({ ...task, order: task.order.slice(from), expected: [], cover: true }, undefined, COVER_MS, (message) => {
+      if ("loaded" in message) loaded = message.loaded;
+      if (!("trace" in message)) return;
+      traces.set(message.trace, { verdict: message.verdict, ms: message.ms, ids: new Ids(message.ids, mutants) });
+      next++;
+    });
+    if (!late && code !== 0) throw new Error(`bench:mutants: judging without a mutant failed at trace ${task.order[next]}: ${stderr}`);
+    from = late ? next + 1 : task.order.length;
+  }
+  return { traces, loaded: new Ids(loaded, mutants) };
+}
+
+/** The same of traces 0 to count - 1, by several processes. */
+export async function cover(task: Omit<ChildTask, "cover" | "expected" | "order">, count: number, mutants: number, jobs: number): Promise<Coverage> {
+  const numbers = Array.from({ length: count }, (_, i) => i);
+  const parts = await Promise.all(Array.from({ length: jobs }, (_, job) => coverSome({ ...task, order: numbers.filter((i) => i % jobs === job) }, mutants)));
+  const [first] = parts;
+  if (first === undefined) throw new RangeError("cover: expected at least one job");
+  return { traces: new Map(parts.flatMap(({ traces }) => [...traces]).sort(([a], [b]) => a - b)), loaded: first.loaded };
+}
+
+/** What becomes of one mutant; of none, where `mutant` is left out: that must survive. */
+export async function judgeMutant(task: Omit<ChildTask, "cover">, mutant?: number): Promise<Fate> {
+  const { fate, late } = await judgeOnce(task, mutant, TRACE_MS);
+  if (late === undefined) return fate;
+  const at = task.order.indexOf(late);
+  const alone = await judgeOnce({ ...task, order: [late], expected: task.expected.slice(at, at + 1) }, mutant, AGAIN_MS);
+  if (alone.late !== undefined) return { fate: "timeout", by: late };
+  if (alone.fate.fate === "killed" && alone.fate.how !== "unknown") return alone.fate;
+  const rest = await judgeMutant({ ...task, order: task.order.slice(at + 1), expected: task.expected.slice(at + 1) }, mutant);
+  const weak = [fate, alone.fate].find((one) => one.fate === "killed");
+  return rest.fate === "survived" && weak !== undefined ? weak : rest;
+}
+
+/** late: the trace that took too long, what came before it being in `fate`. */
+async function judgeOnce(task: Omit<ChildTask, "cover">, mutant: number | undefined, limitMs: number): Promise<{ fate: Fate; late?: number }> {
+  let begun = -1;
+  let fate: Fate = { fate: "survived" };
+  let ended = false;
+  const { late, code, stderr } = await run({ ...task, cover: false }, mutant, limitMs, (message) => {
+    if ("begun" in message) begun = message.begun;
+    if ("unsureOf" in message && fate.fate === "survived") fate = { fate: "killed", by: message.unsureOf, how: "unknown" };
+    if ("killedBy" in message) fate = { fate: "killed", by: message.killedBy, how: message.verdict };
+    if ("killedBy" in message || "survived" in message) ended = true;
+  });
+  if (ended) return { fate };
+  if (late) return { fate, late: begun };
+  const error = stderr.split("\n").find((line) => /Error/.test(line)) ?? `exit code ${code}`;
+  return { fate: { fate: "killed", by: begun, how: "threw", error } };
+}
