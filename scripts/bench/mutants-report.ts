@@ -31,6 +31,8 @@ export interface About {
   /** Mutants of the model that the sample was drawn from, and how many of these no trace comes by. */
   readonly of: number;
   readonly unmet: number;
+  /** Drawn, and not counted: the compiler refuses them. */
+  readonly refused: number;
   readonly ignored: ReadonlyMap<string, number>;
 }
 
@@ -144,7 +146,7 @@ export function reportOf(judged: readonly Judged[], about: About): string {
   const known = reasons();
   const reasonOf = ({ mutant, fate }: Judged): string =>
     known[keyOf(mutant)] ?? (fate.fate === "uncovered" ? "no trace of the corpus comes by" : "not looked at yet");
-  const survivors = judged.filter(({ fate }) => wayOf(fate) === undefined);
+  const survivors = judged.filter(({ fate }) => wayOf(fate) === undefined).sort((a, b) => (a.mutant.file < b.mutant.file ? -1 : a.mutant.file > b.mutant.file ? 1 : a.mutant.line - b.mutant.line));
   const seconds = judged.map(({ ms }) => ms / 1000).sort((a, b) => a - b);
   const code = (text: string): string => `\`${cell(oneLine(text)).replaceAll("`", "'")}\``;
   return `# Mutants of the model
@@ -171,7 +173,8 @@ ${table(["Traces", "Legal", "Illegal"], [...about.corpus.map(({ from, legal, ill
 
 ## Not mutated
 
-By rule, in \`test/mutants/ignore.ts\`:
+Besides the ${result.mutants} that are judged, ${about.refused} were drawn that the compiler refuses: a name that is no state, a result of the wrong type.
+They are not counted. Left out by rule, in \`test/mutants/ignore.ts\`:
 
 ${[...about.ignored].map(([reason, count]) => `- ${count} mutants: ${reason}`).join("\n")}
 

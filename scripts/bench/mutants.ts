@@ -7,7 +7,9 @@ import { parseArgs } from "node:util";
 import { chooseBackend, sayMissing } from "../../src/cli/backend.ts";
 import { SAVE_DIRECTORY } from "../../src/cli/diff.ts";
 import { packageRoot } from "../../src/real/addon.ts";
+import { compilerCheck } from "../../test/mutants/compiles.ts";
 import { shuffled } from "../../test/mutants/corpus.ts";
+import type { Mutant } from "../../test/mutants/instrument.ts";
 import { control, fateOf, prepare } from "../../test/mutants/prepare.ts";
 import { corpusRows, jsonOf, lineOf, reportOf, summaryLines, TARGET, type About, type Judged } from "./mutants-report.ts";
 
@@ -17,7 +19,7 @@ const HELP = `npm run bench:mutants -- [options]
   --mutants N    mutants that are drawn and judged (400)
   --seed N       of the sample, the programs and the changes (1)
   --programs N   programs that are run to record legal traces (2400)
-  --older N      programs that the model runs as each older release (150)
+  --older N      programs that the model runs as each release, five times as many as 6.18 (300)
   --bases N      legal traces that illegal ones are made of (900)
   --jobs N       processes that judge (2)
   --only FILE    only mutants of this file of src/model; the report stays as it is
@@ -51,7 +53,7 @@ function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       mutants: { type: "string", default: "400" }, seed: { type: "string", default: "1" }, programs: { type: "string", default: "2400" },
-      older: { type: "string", default: "150" }, bases: { type: "string", default: "900" }, jobs: { type: "string", default: "2" },
+      older: { type: "string", default: "300" }, bases: { type: "string", default: "900" }, jobs: { type: "string", default: "2" },
       only: { type: "string" }, model: { type: "boolean", default: false }, "no-scripts": { type: "boolean", default: false },
       "no-report": { type: "boolean", default: false }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false },
     },
@@ -79,8 +81,17 @@ async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: Ab
     backend, seed, programs, older, scripts: options.scripts, bases, each: CHANGES_EACH, directory: resolve(SAVE_DIRECTORY, "mutants"), jobs, say,
   });
   const { mutants, kept, loaded, release, ignored } = prepared;
-  const drawn = shuffled(mutants.filter(({ file }) => options.only === undefined || file === options.only), seed).slice(0, options.mutants);
-  if (drawn.length === 0) throw new TypeError(`--only: expected a file of src/model that has mutants, got "${options.only}"; for example: --only timeout.ts`);
+  const from = shuffled(mutants.filter(({ file }) => options.only === undefined || file === options.only), seed);
+  if (from.length === 0) throw new TypeError(`--only: expected a file of src/model that has mutants, got "${options.only}"; for example: --only timeout.ts`);
+  const compiles = compilerCheck();
+  const drawn: Mutant[] = [];
+  let refused = 0;
+  for (const mutant of from) {
+    if (drawn.length === options.mutants) break;
+    if (compiles(mutant)) drawn.push(mutant);
+    else refused++;
+  }
+  say(`${drawn.length} mutants drawn; ${refused} more were, that the compiler refuses`);
   const met = new Set(kept.flatMap(({ ids }) => [...ids]));
   const unmet = mutants.filter(({ id }) => !met.has(id) && !loaded.has(id));
   say(`the corpus comes by all but ${unmet.length} of ${mutants.length} mutants`);
@@ -101,7 +112,7 @@ async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: Ab
   await Promise.all(Array.from({ length: jobs }, lane));
   const places = new Map(drawn.map((mutant, i) => [mutant, i]));
   judged.sort((a, b) => (places.get(a.mutant) ?? 0) - (places.get(b.mutant) ?? 0));
-  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, ignored } };
+  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, refused, ignored } };
 }
 
 async function main(): Promise<number> {

@@ -15,6 +15,7 @@ import { packageRoot } from "../../src/real/addon.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
 import type { Strictness } from "../../src/oracle/verdict.ts";
 import { formatTrace, parseTrace } from "../../src/program/trace.ts";
+import { vectorFileSchema } from "../../src/vector/vector.ts";
 import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
 import { RECORD_TO } from "./recorder.ts";
@@ -44,6 +45,8 @@ export const RINGS: readonly Drawing["ringFlags"][] = [
   undefined, undefined, undefined, [], ["DEFER_TASKRUN", "SINGLE_ISSUER"], ["COOP_TASKRUN", "TASKRUN_FLAG"], ["SQPOLL"], ["SQE128", "CQE32"],
 ];
 const OPS_MAX = 24;
+const VECTOR_FILE = join("spec", "vector", "vectors.json");
+const VECTOR_TIMES = 4;
 /** Longer traces of scripts are left out, in characters. */
 const SCRIPT_MAX = 100_000;
 /** Programs that are run at once. */
@@ -72,17 +75,34 @@ export async function record(backend: Backend, seed: number, programs: number, r
   }
 }
 
-/** Releases that no kernel here is of: the model runs programs as each of them, so that what differs there is come by. */
-export const OLDER = ["5.10", "5.15", "6.1", "6.6", "6.12"] as const;
+/** Programs of spec/vector, each a few times: what they do is known to differ from run to run. */
+export async function recordVectors(backend: Backend, seed: number): Promise<string[]> {
+  const { vectors } = vectorFileSchema.parse(JSON.parse(readFileSync(join(packageRoot, VECTOR_FILE), "utf8")));
+  const pool = new Pool({ backend, jobs: 1 });
+  try {
+    const jobs = Array.from({ length: VECTOR_TIMES }, () => vectors).flat();
+    const outcomes = await Promise.all(jobs.map(({ program }, i) =>
+      pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, i) }) })));
+    return outcomes.flatMap(({ verdict, trace }) => (verdict.verdict === "legal" && trace !== undefined ? [trace] : []));
+  } finally {
+    await pool.close();
+  }
+}
 
-/** Runs programs on the model as an older release, in this process, and keeps the traces that are legal. */
-export function recordOlder(release: (typeof OLDER)[number], seed: number, programs: number): Recorded {
+/**
+ * Releases that the model runs programs as: older ones because no kernel here is of them, so that what differs there is
+ * come by, and 6.18 because with a seed the model takes choices that the kernel at hand rarely takes.
+ */
+export const MODELLED = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18"] as const;
+
+/** Runs programs on the model as a release, in this process, and keeps the traces that are legal. */
+export function recordModelled(release: (typeof MODELLED)[number], seed: number, programs: number): Recorded {
   const profile = PROFILES[release];
   const traces: string[] = [];
-  for (const { program, index } of drawPrograms({ seed, runs: programs, kind: "any", maxOps: OPS_MAX })) {
+  for (const { program, index } of drawPrograms({ seed: seed + 1000, runs: programs, kind: "any", maxOps: OPS_MAX })) {
     const kernel = createModelKernel({ ...modelSettingsOf(seed, index), profile });
     try {
-      const { verdict, trace } = runAndJudge(kernel, program, { keepTrace: true });
+      const { verdict, trace } = runAndJudge(kernel, program, { keepTrace: true, strictness: "spec" });
       if (verdict.verdict === "legal" && trace !== undefined) traces.push(trace);
     } catch {
       // A program that the model cannot run to its end as this release has no trace.
@@ -90,7 +110,7 @@ export function recordOlder(release: (typeof OLDER)[number], seed: number, progr
       kernel.close();
     }
   }
-  return { judging: { profile, strictness: "profile" }, release, traces };
+  return { judging: { profile, strictness: "spec" }, release, traces };
 }
 
 /** What the scripts of test/integration/rule do on the real kernel: a trace for each ring. Not all of them are legal, for the recorder is plain. */

@@ -9,6 +9,8 @@ import { FILES_LEFT_OUT, reasonToIgnore, type Place } from "./ignore.ts";
 
 /** Which mutant a process runs. */
 export const ACTIVE = "__STRYKER_ACTIVE_MUTANT__";
+/** Name of a global: a byte for each mutant, 1 where a run came by it. */
+export const HITS = "ringspecHits";
 /** Of dist/src, what the oracle is made of. */
 const PARTS = ["kernel.js", "fdinfo.js", "model", "oracle", "program", "ring", "spec"];
 
@@ -21,6 +23,8 @@ export interface Mutant {
   /** Stryker's name of the kind, such as ConditionalExpression. */
   readonly kind: string;
   readonly original: string;
+  /** Of the original in its file, in characters: from, and behind. */
+  readonly span: readonly [number, number];
   readonly replacement: string;
 }
 
@@ -43,13 +47,13 @@ const LOGGER = {
   trace: silent, debug: silent, info: silent, warn: silent, error: silent, fatal: silent,
 };
 
-/** Needs a build in dist/ that is not stale. What was in the folder before is gone. */
-export async function instrument(build: string): Promise<Instrumented> {
+/** Needs a build in dist/ that is not stale. What was in the folder before is gone. `files`: of src/model; left out: all. */
+export async function instrument(build: string, files?: readonly string[]): Promise<Instrumented> {
   rmSync(build, { recursive: true, force: true });
   for (const part of PARTS)
     cpSync(join(packageRoot, "dist", "src", part), join(build, "src", part), { recursive: true, filter: (file) => !/\.d\.ts$|\.map$/.test(file) });
   const model = join(packageRoot, "src", "model");
-  const names = readdirSync(model).filter((name) => name.endsWith(".ts"));
+  const names = readdirSync(model).filter((name) => name.endsWith(".ts") && (files?.includes(name) ?? true));
   const sources = new Map(names.map((name) => [name, readFileSync(join(model, name), "utf8")]));
   const result = await new Instrumenter(LOGGER).instrument(
     [...sources].map(([name, content]) => ({ name, content, mutate: true })),
@@ -63,8 +67,8 @@ export async function instrument(build: string): Promise<Instrumented> {
       compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true, rewriteRelativeImportExtensions: true },
     });
     const to = join("src", "model", name.replace(/\.ts$/, ".js"));
-    writeFileSync(join(build, to), outputText);
-    writeFileSync(join(quick, to), withoutCounts(outputText));
+    writeFileSync(join(build, to), withSwitches(outputText, result.mutants.length));
+    writeFileSync(join(quick, to), withSwitches(outputText, 0));
   }
   const ignored = new Map<string, number>();
   const mutants: Mutant[] = [];
@@ -75,16 +79,20 @@ export async function instrument(build: string): Promise<Instrumented> {
       ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
       continue;
     }
-    const original = textAt(sources.get(fileName) ?? "", location);
-    mutants.push({ id: Number(id), file: fileName, line: location.start.line + 1, column: location.start.column + 1, kind: mutatorName, original, replacement });
+    const source = sources.get(fileName) ?? "";
+    const span = [offsetOf(source, location.start), offsetOf(source, location.end)] as const;
+    const original = source.slice(...span);
+    mutants.push({ id: Number(id), file: fileName, line: location.start.line + 1, column: location.start.column + 1, kind: mutatorName, original, span, replacement });
   }
   return { build, quick, mutants, ids: result.mutants.length, ignored };
 }
 
-/** The same switches, as plain comparisons, and nothing counted: several times as fast. */
-function withoutCounts(code: string): string {
-  const switched = code.replace(/stryMutAct_9fa48\("(\d+)"\)/g, "(activeMutant === $1)").replace(/stryCov_9fa48\((?:"\d+"(?:, )?)+\)/g, "0");
-  return `const activeMutant = Number(process.env.${ACTIVE} ?? -1);\n${switched}`;
+/** The same switches as plain comparisons, several times as fast; a byte is set for each of `counted` mutants that is come by, or nothing. */
+function withSwitches(code: string, counted: number): string {
+  const switched = code.replace(/stryMutAct_9fa48\("(\d+)"\)/g, "(activeMutant === $1)").replace(/stryCov_9fa48\(((?:"\d+"(?:, )?)+)\)/g, (_, list: string) =>
+    counted === 0 ? "0" : `(${list.split(", ").map((id) => `hits[${id.slice(1, -1)}] = `).join("")}1)`);
+  const hits = counted === 0 ? "" : `const hits = (globalThis.${HITS} ??= new Uint8Array(${counted}));\n`;
+  return `const activeMutant = Number(process.env.${ACTIVE} ?? -1);\n${hits}${switched}`;
 }
 
 interface Position {
@@ -92,10 +100,8 @@ interface Position {
   readonly column: number;
 }
 
-function textAt(source: string, { start, end }: { readonly start: Position; readonly end: Position }): string {
-  const lines = source.split("\n").slice(start.line, end.line + 1);
-  const last = lines.length - 1;
-  if (lines[last] !== undefined) lines[last] = lines[last].slice(0, end.column);
-  if (lines[0] !== undefined) lines[0] = lines[0].slice(start.column);
-  return lines.join("\n");
+function offsetOf(source: string, { line, column }: Position): number {
+  let at = 0;
+  for (let i = 0; i < line; i++) at = source.indexOf("\n", at) + 1;
+  return at + column;
 }

@@ -1,6 +1,6 @@
 // Judges traces of a corpus with the instrumented build, in a process of its own: with no mutant it says what each
 // trace runs, with one it says which trace gives that mutant away.
-import { readFileSync, writeSync } from "node:fs";
+import { openSync, readFileSync, readSync, writeSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import type { Checker } from "../../src/oracle/checker.ts";
 import type { parseTrace } from "../../src/program/trace-reader.ts";
 import type { Verdict } from "../../src/oracle/verdict.ts";
 import type { Judging } from "./corpus.ts";
+import type { HITS } from "./instrument.ts";
 
 export interface ChildTask {
   readonly build: string;
@@ -18,28 +19,29 @@ export interface ChildTask {
   readonly judgings: readonly Judging[];
   /** Numbers of the traces to judge, in this order. */
   readonly order: readonly number[];
+  /** Where each of them is in the file, and how long it is. */
+  readonly places: readonly Place[];
   /** Says for each trace which mutants it comes by, and goes on to the end. */
   readonly cover: boolean;
-  /** false: what the first search says is enough (with `cover`). */
-  readonly retries?: boolean;
   /** What each trace of `order` is judged without a mutant. */
   readonly expected: readonly ("legal" | "illegal")[];
 }
 
+export interface Place {
+  readonly at: number;
+  readonly size: number;
+}
+
 export type FromJudge =
-  | { readonly trace: number; readonly verdict: Verdict["verdict"]; readonly ms: number; readonly ids: readonly number[] }
+  /** ids: a byte for each mutant in Base64, 1 where the trace comes by it. ms: of the processor. */
+  | { readonly trace: number; readonly verdict: Verdict["verdict"]; readonly ms: number; readonly ids: string }
   | { readonly begun: number }
-  | { readonly loaded: readonly number[] }
+  | { readonly loaded: string }
   /** The last word: a legal trace that is illegal, or an illegal one that is legal. */
   | { readonly killedBy: number; readonly verdict: "legal" | "illegal" }
   /** A legal trace of which no more is said than unknown: a weaker word, and the run goes on. */
   | { readonly unsureOf: number }
   | { readonly survived: true };
-
-interface Switches {
-  currentTestId?: string;
-  mutantCoverage?: { static: Record<string, number>; perTest: Record<string, Record<string, number>> };
-}
 
 const task = JSON.parse(readFileSync(0, "utf8")) as ChildTask; // the parent wrote it
 /** The pipe may be full: the parent reads on while this waits. */
@@ -56,27 +58,35 @@ function say(message: FromJudge): void {
 }
 const load = (file: string): Promise<unknown> => import(pathToFileURL(join(task.build, "src", file)).href);
 
+const cpuMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+const hitsName: typeof HITS = "ringspecHits";
+
 async function main(): Promise<void> {
   const { Checker: Oracle } = (await load("oracle/checker.js")) as { Checker: typeof Checker };
   const { judgeTrace: judge } = (await load("oracle/judge.js")) as { judgeTrace: typeof judgeTrace };
   const { parseTrace: parse } = (await load("program/trace-reader.js")) as { parseTrace: typeof parseTrace };
-  const switches = ((globalThis as { __stryker__?: Switches }).__stryker__ ??= {});
-  const traces = readFileSync(task.traces, "utf8").split("\n");
-  const verdictOf = (number: number, retries: boolean): Verdict["verdict"] => {
-    const [by, text] = JSON.parse(traces[number] ?? '[0, ""]') as [number, string]; // the parent wrote it
+  const file = openSync(task.traces, "r");
+  const verdictOf = (turn: number, retries: boolean): Verdict["verdict"] => {
+    const { at = 0, size = 0 } = task.places[turn] ?? {};
+    const bytes = Buffer.alloc(size);
+    readSync(file, bytes, 0, size, at);
+    const [by, text] = JSON.parse(bytes.toString()) as [number, string]; // the parent wrote it
     const judging = task.judgings[by];
-    if (judging === undefined) throw new Error(`trace ${number}: no judging ${by}`);
+    if (judging === undefined) throw new Error(`trace ${task.order[turn]}: no judging ${by}`);
     return judge(parse(text).events, new Oracle({ ...judging, retries })).verdict;
   };
   if (task.cover) {
-    say({ loaded: Object.keys(switches.mutantCoverage?.static ?? {}).map(Number) });
-    for (const number of task.order) {
-      switches.currentTestId = String(number);
-      const startedMs = performance.now();
-      const verdict = verdictOf(number, task.retries !== false);
-      const ids = Object.keys(switches.mutantCoverage?.perTest[number] ?? {}).map(Number);
-      delete switches.mutantCoverage?.perTest[number];
-      say({ trace: number, verdict, ms: performance.now() - startedMs, ids });
+    const hits = (globalThis as { [HITS]?: Uint8Array })[hitsName] ?? new Uint8Array();
+    const text = (): string => Buffer.from(hits).toString("base64");
+    say({ loaded: text() });
+    for (const [turn, number] of task.order.entries()) {
+      hits.fill(0);
+      const startedMs = cpuMs();
+      const verdict = verdictOf(turn, true);
+      say({ trace: number, verdict, ms: cpuMs() - startedMs, ids: text() });
     }
     return;
   }
@@ -84,8 +94,8 @@ async function main(): Promise<void> {
     say({ begun: number });
     const expected = task.expected[at];
     // The first search is quick and mostly enough for what is legal; only where it fails do wider ones have a word.
-    if (expected === "legal" && verdictOf(number, false) === "legal") continue;
-    const verdict = verdictOf(number, true);
+    if (expected === "legal" && verdictOf(at, false) === "legal") continue;
+    const verdict = verdictOf(at, true);
     // Unknown is no kill of what is illegal: the model was not made to say that it may be.
     if (verdict === "unknown" && expected === "legal") say({ unsureOf: number });
     if (verdict === "unknown" || verdict === expected) continue;

@@ -2,16 +2,16 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../../src/cli/messages.ts";
-import { changed, OLDER, record, recordOlder, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
+import { changed, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
 import { instrument, type Instrumented, type Mutant } from "./instrument.ts";
-import { cover, judgeMutant, type Coverage, type Fate, type Ids } from "./judge.ts";
+import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
 
 export interface Wanted {
   readonly backend: Backend;
   readonly seed: number;
   /** Programs that are run on the kernel. */
   readonly programs: number;
-  /** Programs that the model runs as each older release. */
+  /** Programs that the model runs as each release; several times as many as the newest. */
   readonly older: number;
   /** Scripts of test/integration/rule are recorded too. */
   readonly scripts: boolean;
@@ -19,6 +19,8 @@ export interface Wanted {
   readonly bases: number;
   readonly each: number;
   readonly directory: string;
+  /** Files of src/model that are mutated; left out: all. */
+  readonly files?: readonly string[];
   readonly jobs: number;
   readonly say: (line: string) => void;
 }
@@ -32,7 +34,7 @@ export interface Kept {
 }
 
 export interface Prepared extends Instrumented {
-  readonly corpus: string;
+  readonly corpus: TraceFile;
   readonly judgings: readonly Judging[];
   readonly kept: readonly Kept[];
   /** What is come by before there is a trace. */
@@ -41,21 +43,23 @@ export interface Prepared extends Instrumented {
   readonly seed: number;
 }
 
-/** Slower traces are left out of the corpus: with the counts of both builds' slower one. */
-const LEGAL_MS = 150;
-const ILLEGAL_MS = 250;
+/** Slower traces are left out of the corpus, in milliseconds of the processor. */
+const LEGAL_MS = 300;
+const ILLEGAL_MS = 300;
 
 export async function prepare(wanted: Wanted): Promise<Prepared> {
   const { seed, directory, jobs, say } = wanted;
   mkdirSync(directory, { recursive: true });
-  const instrumented = await instrument(join(directory, "build"));
-  const { build, ids } = instrumented;
+  const instrumented = await instrument(join(directory, "build"), wanted.files);
+  const { build } = instrumented;
   say(`${instrumented.mutants.length} mutants in src/model`);
   const { entries, judgings, release } = await recordAll(wanted);
-  const write = (name: string, lines: readonly Entry[]): string => {
+  const write = (name: string, lines: readonly Entry[]): TraceFile => {
     const path = join(directory, name);
-    writeFileSync(path, lines.map(({ by, text }) => `${JSON.stringify([by, text])}\n`).join(""));
-    return path;
+    const texts = lines.map(({ by, text }) => Buffer.from(`${JSON.stringify([by, text])}\n`));
+    writeFileSync(path, Buffer.concat(texts));
+    let at = 0;
+    return { path, places: texts.map(({ length }) => ({ at: (at += length) - length, size: length })) };
   };
   const from = ({ traces }: Coverage, all: readonly Entry[], expected: Kept["expected"], slowest: number): { entry: Entry; kept: Kept }[] =>
     all.flatMap((entry, i) => {
@@ -64,12 +68,12 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
       return [{ entry, kept: { from: entry.from, expected, ms: covered.ms, ids: covered.ids } }];
     });
 
-  const first = await cover({ build, judgings, retries: false, traces: write("recorded.jsonl", entries) }, entries.length, ids, jobs);
+  const first = await cover({ build, judgings }, write("recorded.jsonl", entries), jobs);
   const legal = from(first, entries, "legal", LEGAL_MS);
-  say(`${legal.length} of ${entries.length} recorded traces are legal at first sight, and kept`);
-  const bases = shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 4), seed).slice(0, wanted.bases);
+  say(`${legal.length} of ${entries.length} recorded traces are legal, and kept`);
+  const bases = shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed).slice(0, wanted.bases);
   const changes = changed(bases.map(({ entry }) => entry), seed, wanted.each);
-  const second = await cover({ build, judgings, traces: write("changed.jsonl", changes) }, changes.length, ids, jobs);
+  const second = await cover({ build, judgings }, write("changed.jsonl", changes), jobs);
   const illegal = from(second, changes, "illegal", ILLEGAL_MS);
   say(`${illegal.length} of ${changes.length} changed traces are illegal, and kept`);
   const all = [...shuffled(legal, seed), ...shuffled(illegal, seed)];
@@ -77,23 +81,29 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed };
 }
 
+/** Of the newest release so many times more programs are run. */
+const SIX_18 = 5;
+
 async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: Judging[]; release: string }> {
   const { backend, seed, say } = wanted;
   const { traces, judging, release } = await record(backend, seed, wanted.programs);
   const judgings = [judging];
   const entries: Entry[] = traces.map((text) => ({ from: `programs on the ${backend} kernel`, by: 0, text }));
   say(`${entries.length} legal traces of ${wanted.programs} programs on the ${backend} kernel ${release}`);
+  const vectors = await recordVectors(backend, seed);
+  say(`${vectors.length} legal traces of spec/vector`);
+  entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
   if (backend === "real" && wanted.scripts) {
     const scripts = recordScripts(join(wanted.directory, "scripts"));
     say(`${scripts.length} traces of scripts`);
     entries.push(...scripts.map((text) => ({ from: "scripts on the real kernel", by: 0, text })));
   }
-  for (const older of wanted.older === 0 ? [] : OLDER) {
-    const { traces: made, judging: its } = recordOlder(older, seed, wanted.older);
+  for (const older of wanted.older === 0 ? [] : MODELLED) {
+    const { traces: made, judging: its } = recordModelled(older, seed, older === "6.18" ? SIX_18 * wanted.older : wanted.older);
     const by = judgings.push(its) - 1;
     entries.push(...made.map((text) => ({ from: `programs on the model as ${older}`, by, text })));
   }
-  if (wanted.older > 0) say(`with programs on the model as ${OLDER.join(", ")}: ${entries.length}`);
+  if (wanted.older > 0) say(`with programs on the model as ${MODELLED.join(", ")}: ${entries.length}`);
   return { entries, judgings, release };
 }
 
@@ -128,5 +138,5 @@ export async function control(prepared: Prepared, jobs: number): Promise<void> {
 }
 
 function taskOf({ quick, judgings, corpus, kept }: Prepared, order: readonly number[]): Parameters<typeof judgeMutant>[0] {
-  return { build: quick, judgings, traces: corpus, order, expected: order.map((i) => kept[i]?.expected ?? "legal") };
+  return { build: quick, judgings, ...tracesOf(corpus, order), expected: order.map((i) => kept[i]?.expected ?? "legal") };
 }

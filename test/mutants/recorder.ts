@@ -179,11 +179,12 @@ class Recorder {
         if (name === "enter")
           return (...[toSubmit, minComplete, flags, arg, index]: Parameters<Ring["enter"]>) =>
             this.call([tape], () => target.enter(toSubmit, minComplete, flags, arg, index), (result, from, to) =>
-              ({ event: "enter", from, to, toSubmit, minComplete, flags, result, ...(arg === undefined ? {} : { arg: { addr: BigInt(arg.addr), size: arg.size } }) }));
+              ({ event: "enter", from, to, toSubmit, minComplete, flags, result, ...(index === undefined ? {} : { index }),
+                ...(arg === undefined ? {} : { arg: { addr: BigInt(arg.addr), size: arg.size } }) }));
         if (name === "register")
           return (...[opcode, arg, nrArgs, index]: Parameters<Ring["register"]>) =>
             this.call([tape], () => target.register(opcode, arg, nrArgs, index), (result, from, to) =>
-              ({ event: "register", from, to, opcode, arg: BigInt(arg ?? 0), nrArgs, result }));
+              ({ event: "register", from, to, opcode, arg: BigInt(arg ?? 0), nrArgs, result, ...(index === undefined ? {} : { index }) }));
         if (name === "close") tape.stores();
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === "function" ? value.bind(target) : value;

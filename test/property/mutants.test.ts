@@ -1,0 +1,44 @@
+// Mutation testing of the model, as `npm run bench:mutants` does it, on a dozen mutants of two files and a small corpus
+// of traces of the model itself.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { shuffled } from "../mutants/corpus.ts";
+import { control, fateOf, prepare, type Prepared } from "../mutants/prepare.ts";
+
+const SEED = 1;
+const MUTANTS = 12;
+/** So many of them at least. */
+const KILLED = 8;
+
+describe("mutants of the model", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ringspec-mutants-"));
+  let prepared: Prepared;
+
+  beforeAll(async () => {
+    prepared = await prepare({
+      backend: "model", seed: SEED, programs: 80, older: 0, scripts: false, bases: 20, each: 3, directory,
+      files: ["timeout.ts", "poll.ts"], jobs: 2, say: () => {},
+    });
+  });
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  test("without one, each trace of the corpus is judged as before", async () => {
+    expect(prepared.kept.filter(({ expected }) => expected === "legal").length).toBeGreaterThan(40);
+    expect(prepared.kept.filter(({ expected }) => expected === "illegal").length).toBeGreaterThan(20);
+    await control(prepared, 2);
+  });
+
+  test(`of ${MUTANTS} that traces come by, at least ${KILLED} are killed`, async () => {
+    const met = prepared.mutants.filter(({ id }) => prepared.kept.some(({ ids }) => ids.has(id)));
+    const drawn = shuffled(met, SEED).slice(0, MUTANTS).values();
+    const fates: string[] = [];
+    const lane = async (): Promise<void> => {
+      for (const mutant of drawn) fates.push((await fateOf(prepared, mutant)).fate);
+    };
+    await Promise.all([lane(), lane()]);
+    expect(fates).toHaveLength(MUTANTS);
+    expect(fates.filter((fate) => fate === "killed" || fate === "timeout").length).toBeGreaterThanOrEqual(KILLED);
+  });
+});
