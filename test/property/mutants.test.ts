@@ -18,15 +18,15 @@ describe("mutants of the model", () => {
 
   beforeAll(async () => {
     prepared = await prepare({
-      backend: "model", seed: SEED, programs: 80, older: 0, scripts: false, bases: 20, each: 3, directory,
+      backend: "model", seed: SEED, programs: 48, older: 0, scripts: false, bases: 12, each: 3, directory,
       files: ["timeout.ts", "poll.ts"], jobs: 2, say: () => {},
     });
-  });
+  }, 180_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test("without one, each trace of the corpus is judged as before", async () => {
-    expect(prepared.kept.filter(({ expected }) => expected === "legal").length).toBeGreaterThan(40);
-    expect(prepared.kept.filter(({ expected }) => expected === "illegal").length).toBeGreaterThan(20);
+    expect(prepared.kept.filter(({ expected }) => expected === "legal").length).toBeGreaterThan(20);
+    expect(prepared.kept.filter(({ expected }) => expected === "illegal").length).toBeGreaterThan(10);
     await control(prepared, 2);
   });
 
