@@ -1,9 +1,9 @@
 // Mutation testing of the model, as `npm run bench:mutants` does it, on a dozen mutants of two files and a small corpus
 // of traces of the model itself.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { packageRoot } from "../../src/real/addon.ts";
 import { shuffled } from "../mutants/corpus.ts";
 import { control, fateOf, prepare, type Prepared } from "../mutants/prepare.ts";
 
@@ -13,7 +13,10 @@ const MUTANTS = 12;
 const KILLED = 8;
 
 describe("mutants of the model", () => {
-  const directory = mkdtempSync(join(tmpdir(), "ringspec-mutants-"));
+  // Below the package, where the build finds what it imports.
+  const parent = join(packageRoot, ".ringspec");
+  mkdirSync(parent, { recursive: true });
+  const directory = mkdtempSync(join(parent, "mutants-test-"));
   let prepared: Prepared;
 
   beforeAll(async () => {
