@@ -6,6 +6,7 @@ import { KernelError } from "../../../src/kernel.ts";
 import { createModelKernel } from "../../../src/model/kernel.ts";
 import { encodeSqe, GETEVENTS_ARG, KERNEL_TIMESPEC, type Sqe } from "../../../src/spec/codec.gen.ts";
 import * as abi from "../../../src/spec/constants.gen.ts";
+import { recordedKernel } from "../../mutants/recorder.ts";
 import { realOrSay } from "../real.ts";
 
 /** An SQE; what is left out is 0, fd is -1. */
@@ -267,7 +268,7 @@ export function onBoth(title: string, body: (bench: Bench) => void | Promise<voi
       kernel.close();
     });
     test("on the real kernel", async (context) => {
-      kernel = realOrSay(context);
+      kernel = recordedKernel(realOrSay(context));
       await body(new Bench(kernel));
       kernel.close();
     });

@@ -1,0 +1,169 @@
+// The corpus that mutants of the model are judged against: traces of a kernel that are legal, and the same with one
+// change that makes them illegal.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { KernelProfile } from "../../src/kernel.ts";
+import type { Backend } from "../../src/cli/messages.ts";
+import { modelSettingsOf } from "../../src/cli/campaign.ts";
+import { Pool } from "../../src/cli/pool.ts";
+import { drawPrograms, type Drawing } from "../../src/cli/programs.ts";
+import { createModelKernel } from "../../src/model/kernel.ts";
+import { PROFILE_6_18, PROFILES } from "../../src/model/profile.ts";
+import { packageRoot } from "../../src/real/addon.ts";
+import { runAndJudge } from "../../src/oracle/judge.ts";
+import type { Strictness } from "../../src/oracle/verdict.ts";
+import { formatTrace, parseTrace } from "../../src/program/trace.ts";
+import { vectorFileSchema } from "../../src/vector/vector.ts";
+import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
+import { Draw } from "../attack/draw.ts";
+import { RECORD_TO } from "./recorder.ts";
+
+export interface Judging {
+  readonly profile: KernelProfile;
+  readonly strictness: Strictness;
+}
+
+/** Where a trace comes from, as the report counts them. */
+export interface Entry {
+  readonly from: string;
+  /** Number of its judging. */
+  readonly by: number;
+  /** As formatTrace prints it. */
+  readonly text: string;
+}
+
+export interface Recorded {
+  readonly judging: Judging;
+  readonly release: string;
+  readonly traces: readonly string[];
+}
+
+/** Rings of one kind in each share of the programs; undefined: as they are drawn. CQSIZE is drawn beside each. */
+export const RINGS: readonly Drawing["ringFlags"][] = [
+  undefined, undefined, undefined, [], ["DEFER_TASKRUN", "SINGLE_ISSUER"], ["COOP_TASKRUN", "TASKRUN_FLAG"], ["SQPOLL"], ["SQE128", "CQE32"],
+];
+const OPS_MAX = 24;
+const VECTOR_FILE = join("spec", "vector", "vectors.json");
+const VECTOR_TIMES = 4;
+/** Longer traces of scripts are left out, in characters. */
+const SCRIPT_MAX = 100_000;
+/** Programs that are run at once. */
+const BATCH = 50;
+
+/** Runs programs on a kernel and keeps the traces that are legal. `programs`: in all. */
+export async function record(backend: Backend, seed: number, programs: number, rings = RINGS): Promise<Recorded> {
+  const pool = new Pool({ backend, jobs: 1 });
+  try {
+    const { file, strictness, release } = await pool.opened;
+    const { readInline, writeInline } = file;
+    const traces: string[] = [];
+    for (const [kind, ringFlags] of rings.entries()) {
+      const drawn = [...drawPrograms({ seed: seed + kind, runs: Math.ceil(programs / rings.length), kind: "any", ringFlags, maxOps: OPS_MAX })];
+      for (let from = 0; from < drawn.length; from += BATCH) {
+        const outcomes = await Promise.all(
+          drawn.slice(from, from + BATCH).map(({ program, index }) =>
+            pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, index) }) })),
+        );
+        for (const { verdict, trace } of outcomes) if (verdict.verdict === "legal" && verdict.unspecified === undefined && trace !== undefined) traces.push(trace);
+      }
+    }
+    return { judging: { profile: { ...PROFILE_6_18, file: { readInline, writeInline } }, strictness }, release, traces };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Programs of spec/vector, each a few times: what they do is known to differ from run to run. */
+export async function recordVectors(backend: Backend, seed: number): Promise<string[]> {
+  const { vectors } = vectorFileSchema.parse(JSON.parse(readFileSync(join(packageRoot, VECTOR_FILE), "utf8")));
+  const pool = new Pool({ backend, jobs: 1 });
+  try {
+    const jobs = Array.from({ length: VECTOR_TIMES }, () => vectors).flat();
+    const outcomes = await Promise.all(jobs.map(({ program }, i) =>
+      pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, i) }) })));
+    return outcomes.flatMap(({ verdict, trace }) => (verdict.verdict === "legal" && trace !== undefined ? [trace] : []));
+  } finally {
+    await pool.close();
+  }
+}
+
+/**
+ * Releases that the model runs programs as: older ones because no kernel here is of them, so that what differs there is
+ * come by, and 6.18 because with a seed the model takes choices that the kernel at hand rarely takes.
+ */
+export const MODELLED = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18"] as const;
+
+/** Runs programs on the model as a release, in this process, and keeps the traces that are legal. */
+export function recordModelled(release: (typeof MODELLED)[number], seed: number, programs: number): Recorded {
+  const profile = PROFILES[release];
+  const traces: string[] = [];
+  for (const { program, index } of drawPrograms({ seed: seed + 1000, runs: programs, kind: "any", maxOps: OPS_MAX })) {
+    const kernel = createModelKernel({ ...modelSettingsOf(seed, index), profile });
+    try {
+      const { verdict, trace } = runAndJudge(kernel, program, { keepTrace: true, strictness: "spec" });
+      if (verdict.verdict === "legal" && trace !== undefined) traces.push(trace);
+    } catch {
+      // A program that the model cannot run to its end as this release has no trace.
+    } finally {
+      kernel.close();
+    }
+  }
+  return { judging: { profile, strictness: "spec" }, release, traces };
+}
+
+/** What the scripts of test/integration/rule do on the real kernel: a trace for each ring. Not all of them are legal, for the recorder is plain. */
+export function recordScripts(folder: string): string[] {
+  rmSync(folder, { recursive: true, force: true });
+  const vitest = join(packageRoot, "node_modules", "vitest", "vitest.mjs");
+  const args = ["run", "--project", "integration", "--reporter", "dot", "--maxWorkers", "1", "-t", "on the real kernel", join("test", "integration", "rule")];
+  spawnSync(process.execPath, [vitest, ...args], { cwd: packageRoot, env: { ...process.env, [RECORD_TO]: folder }, stdio: "ignore" });
+  if (!existsSync(folder)) throw new Error("bench:mutants: expected the scripts of test/integration/rule to be recorded, and no trace came; do they pass? npx vitest run test/integration/rule");
+  const texts = readdirSync(folder).sort().map((name) => readFileSync(join(folder, name), "utf8"));
+  return texts.filter((text) => {
+    if (text.length > SCRIPT_MAX) return false;
+    try {
+      return parseTrace(text).events.length > 0;
+    } catch {
+      return false; // something that a trace cannot say
+    }
+  });
+}
+
+/** Changes that the mutator makes of these traces and that a trace reader would take: of each trace `each` kinds, in turn. */
+export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
+  return traces.flatMap(({ text, by }, number) => {
+    const { events } = parseTrace(text);
+    const kinds = MUTATION_CLASSES.length;
+    const turns = MUTATION_CLASSES.map((_, i) => MUTATION_CLASSES[(number * each + i) % kinds] ?? "res");
+    const made: Entry[] = [];
+    for (const kind of turns) {
+      if (made.length >= each) break;
+      const change = mutate(events, kind, seed + number);
+      if (change === undefined) continue;
+      const text = formatTrace({ version: 1, events: change.events });
+      try {
+        parseTrace(text);
+      } catch {
+        continue; // the reader refuses it before the model has a word
+      }
+      made.push({ from: `one change: ${kind}`, by, text });
+    }
+    return made;
+  });
+}
+
+/** The same things in an order by seed. */
+export function shuffled<T>(things: readonly T[], seed: number): T[] {
+  const draw = new Draw(seed);
+  const left = [...things];
+  for (let i = left.length - 1; i > 0; i--) {
+    const j = draw.below(i + 1);
+    const [a, b] = [left[i], left[j]];
+    if (a === undefined || b === undefined) continue;
+    left[i] = b;
+    left[j] = a;
+  }
+  return left;
+}

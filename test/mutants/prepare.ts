@@ -1,0 +1,142 @@
+// Makes what mutants are judged with: both builds, and the corpus as a file with what is known of each trace in it.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Backend } from "../../src/cli/messages.ts";
+import { changed, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
+import { instrument, type Instrumented, type Mutant } from "./instrument.ts";
+import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
+
+export interface Wanted {
+  readonly backend: Backend;
+  readonly seed: number;
+  /** Programs that are run on the kernel. */
+  readonly programs: number;
+  /** Programs that the model runs as each release; several times as many as the newest. */
+  readonly older: number;
+  /** Scripts of test/integration/rule are recorded too. */
+  readonly scripts: boolean;
+  /** Legal traces that changed ones are made of, at most, and how many of each. */
+  readonly bases: number;
+  readonly each: number;
+  readonly directory: string;
+  /** Files of src/model that are mutated; left out: all. */
+  readonly files?: readonly string[];
+  readonly jobs: number;
+  readonly say: (line: string) => void;
+}
+
+/** A trace of the corpus. */
+export interface Kept {
+  readonly from: string;
+  readonly expected: "legal" | "illegal";
+  readonly ms: number;
+  readonly ids: Ids;
+}
+
+export interface Prepared extends Instrumented {
+  readonly corpus: TraceFile;
+  readonly judgings: readonly Judging[];
+  readonly kept: readonly Kept[];
+  /** What is come by before there is a trace. */
+  readonly loaded: Ids;
+  readonly release: string;
+  readonly seed: number;
+}
+
+/** Slower traces are left out of the corpus, in milliseconds of the processor. */
+const LEGAL_MS = 300;
+const ILLEGAL_MS = 300;
+
+export async function prepare(wanted: Wanted): Promise<Prepared> {
+  const { seed, directory, jobs, say } = wanted;
+  mkdirSync(directory, { recursive: true });
+  const instrumented = await instrument(join(directory, "build"), wanted.files);
+  const { build } = instrumented;
+  say(`${instrumented.mutants.length} mutants in src/model`);
+  const { entries, judgings, release } = await recordAll(wanted);
+  const write = (name: string, lines: readonly Entry[]): TraceFile => {
+    const path = join(directory, name);
+    const texts = lines.map(({ by, text }) => Buffer.from(`${JSON.stringify([by, text])}\n`));
+    writeFileSync(path, Buffer.concat(texts));
+    let at = 0;
+    return { path, places: texts.map(({ length }) => ({ at: (at += length) - length, size: length })) };
+  };
+  const from = ({ traces }: Coverage, all: readonly Entry[], expected: Kept["expected"], slowest: number): { entry: Entry; kept: Kept }[] =>
+    all.flatMap((entry, i) => {
+      const covered = traces.get(i);
+      if (covered === undefined || covered.verdict !== expected || covered.ms > slowest) return [];
+      return [{ entry, kept: { from: entry.from, expected, ms: covered.ms, ids: covered.ids } }];
+    });
+
+  const first = await cover({ build, judgings }, write("recorded.jsonl", entries), jobs);
+  const legal = from(first, entries, "legal", LEGAL_MS);
+  say(`${legal.length} of ${entries.length} recorded traces are legal, and kept`);
+  const bases = shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed).slice(0, wanted.bases);
+  const changes = changed(bases.map(({ entry }) => entry), seed, wanted.each);
+  const second = await cover({ build, judgings }, write("changed.jsonl", changes), jobs);
+  const illegal = from(second, changes, "illegal", ILLEGAL_MS);
+  say(`${illegal.length} of ${changes.length} changed traces are illegal, and kept`);
+  const all = [...shuffled(legal, seed), ...shuffled(illegal, seed)];
+  const corpus = write("corpus.jsonl", all.map(({ entry }) => entry));
+  return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed };
+}
+
+/** Of the newest release so many times more programs are run. */
+const SIX_18 = 5;
+
+async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: Judging[]; release: string }> {
+  const { backend, seed, say } = wanted;
+  const { traces, judging, release } = await record(backend, seed, wanted.programs);
+  const judgings = [judging];
+  const entries: Entry[] = traces.map((text) => ({ from: `programs on the ${backend} kernel`, by: 0, text }));
+  say(`${entries.length} legal traces of ${wanted.programs} programs on the ${backend} kernel ${release}`);
+  const vectors = await recordVectors(backend, seed);
+  say(`${vectors.length} legal traces of spec/vector`);
+  entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
+  if (backend === "real" && wanted.scripts) {
+    const scripts = recordScripts(join(wanted.directory, "scripts"));
+    say(`${scripts.length} traces of scripts`);
+    entries.push(...scripts.map((text) => ({ from: "scripts on the real kernel", by: 0, text })));
+  }
+  for (const older of wanted.older === 0 ? [] : MODELLED) {
+    const { traces: made, judging: its } = recordModelled(older, seed, older === "6.18" ? SIX_18 * wanted.older : wanted.older);
+    const by = judgings.push(its) - 1;
+    entries.push(...made.map((text) => ({ from: `programs on the model as ${older}`, by, text })));
+  }
+  if (wanted.older > 0) say(`with programs on the model as ${MODELLED.join(", ")}: ${entries.length}`);
+  return { entries, judgings, release };
+}
+
+/** What one mutant's traces may take in all without it and with counts: all are tried that come by it, within this. */
+const LEGAL_BUDGET_MS = 15_000;
+const ILLEGAL_BUDGET_MS = 20_000;
+
+/** The traces that come by a mutant, legal ones first. */
+export function orderFor({ kept, loaded }: Prepared, mutant: Mutant): number[] {
+  const left = { legal: LEGAL_BUDGET_MS, illegal: ILLEGAL_BUDGET_MS };
+  return kept.flatMap(({ expected, ids, ms }, number) => {
+    if (left[expected] <= 0 || !(ids.has(mutant.id) || loaded.has(mutant.id))) return [];
+    left[expected] -= ms;
+    return [number];
+  });
+}
+
+/** uncovered: no trace comes by it, so it is not judged and counts as a survivor. */
+export type MutantFate = Fate | { readonly fate: "uncovered" };
+
+export async function fateOf(prepared: Prepared, mutant: Mutant): Promise<MutantFate> {
+  const order = orderFor(prepared, mutant);
+  return order.length === 0 ? { fate: "uncovered" } : judgeMutant(taskOf(prepared, order), mutant.id);
+}
+
+/** Without a mutant everything must be judged as it was. */
+export async function control(prepared: Prepared, jobs: number): Promise<void> {
+  const numbers = prepared.kept.map((_, i) => i);
+  const fates = await Promise.all(Array.from({ length: jobs }, (_, job) => judgeMutant(taskOf(prepared, numbers.filter((i) => i % jobs === job)))));
+  const odd = fates.find(({ fate }) => fate !== "survived");
+  if (odd !== undefined) throw new Error(`bench:mutants: without a mutant the corpus is not judged as before: ${JSON.stringify(odd)}`);
+}
+
+function taskOf({ quick, judgings, corpus, kept }: Prepared, order: readonly number[]): Parameters<typeof judgeMutant>[0] {
+  return { build: quick, judgings, ...tracesOf(corpus, order), expected: order.map((i) => kept[i]?.expected ?? "legal") };
+}

@@ -1,0 +1,47 @@
+// Mutation testing of the model, as `npm run bench:mutants` does it, on a dozen mutants of two files and a small corpus
+// of traces of the model itself.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { packageRoot } from "../../src/real/addon.ts";
+import { shuffled } from "../mutants/corpus.ts";
+import { control, fateOf, prepare, type Prepared } from "../mutants/prepare.ts";
+
+const SEED = 1;
+const MUTANTS = 12;
+/** So many of them at least. */
+const KILLED = 8;
+
+describe("mutants of the model", () => {
+  // Below the package, where the build finds what it imports.
+  const parent = join(packageRoot, ".ringspec");
+  mkdirSync(parent, { recursive: true });
+  const directory = mkdtempSync(join(parent, "mutants-test-"));
+  let prepared: Prepared;
+
+  beforeAll(async () => {
+    prepared = await prepare({
+      backend: "model", seed: SEED, programs: 48, older: 0, scripts: false, bases: 12, each: 3, directory,
+      files: ["timeout.ts", "poll.ts"], jobs: 2, say: () => {},
+    });
+  }, 180_000);
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  test("without one, each trace of the corpus is judged as before", async () => {
+    expect(prepared.kept.filter(({ expected }) => expected === "legal").length).toBeGreaterThan(20);
+    expect(prepared.kept.filter(({ expected }) => expected === "illegal").length).toBeGreaterThan(10);
+    await control(prepared, 2);
+  });
+
+  test(`of ${MUTANTS} that traces come by, at least ${KILLED} are killed`, async () => {
+    const met = prepared.mutants.filter(({ id }) => prepared.kept.some(({ ids }) => ids.has(id)));
+    const drawn = shuffled(met, SEED).slice(0, MUTANTS).values();
+    const fates: string[] = [];
+    const lane = async (): Promise<void> => {
+      for (const mutant of drawn) fates.push((await fateOf(prepared, mutant)).fate);
+    };
+    await Promise.all([lane(), lane()]);
+    expect(fates).toHaveLength(MUTANTS);
+    expect(fates.filter((fate) => fate === "killed" || fate === "timeout").length).toBeGreaterThanOrEqual(KILLED);
+  });
+});
