@@ -39,6 +39,14 @@ export const WRITTEN: readonly Written[] = [
   // What fails at submission.
   { for: ["fsync.offset-negative"], program: program([sqe(0xa1, { opcode: "FSYNC", fd: "f0", off: -2 }), ...end], { world: { files: [8] } }) },
   { for: ["cancel.bad-fd"], program: program([sqe(0xa1, { opcode: "ASYNC_CANCEL", fd: "none", opFlags: CANCEL_FD }), ...end]) },
+  // The end of a batch cuts the chain, so a worker runs its READ.
+  {
+    for: ["cancel.sync-waits"],
+    program: program(
+      [sqe(0xa1, { opcode: "READ", fd: "p0r", addr: buffer, len: 8, flags: ["IO_LINK"] }), submit, { op: "register", does: { call: "SYNC_CANCEL", flags: 0, userData: 0xa1 } }, settle, reap],
+      { world: { pipes: [0], buffers: [8] } },
+    ),
+  },
   { for: ["msg-ring.fields-zero"], program: program([sqe(0xa1, { opcode: "MSG_RING", fd: "ring", off: 0xb1, bufIndex: 1 }), ...end]) },
   { for: ["openat.fixed-file-refused"], program: program([sqe(0xa1, { opcode: "OPENAT", fd: "dir", addr: { is: "path", path: "f0" }, flags: ["FIXED_FILE"] }), ...end], { world: { files: [8] } }) },
   { for: ["poll.level-refused"], program: program([sqe(0xa1, { opcode: "POLL_ADD", fd: "p0r", opFlags: POLLIN, len: 8 }), ...end], { world: { pipes: [4] } }) },

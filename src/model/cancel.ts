@@ -1,11 +1,12 @@
 // Cancelling: ASYNC_CANCEL, and SYNC_CANCEL through io_uring_register. Follows io_uring/cancel.c: first
 // the workers, then polls, then timers; a request that waits in a chain or behind a drain is not found.
 import {
-  CANCEL_FLAGS, EALREADY, EBADF, EFAULT, EINVAL, ENOENT, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
+  CANCEL_FLAGS, EALREADY, EBADF, EFAULT, EINVAL, ENOENT, ETIME, IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD,
   IORING_ASYNC_CANCEL_FD_FIXED, IORING_ASYNC_CANCEL_OP, IORING_ASYNC_CANCEL_USERDATA,
 } from "../spec/constants.gen.ts";
 import { hasPollThread } from "./sqpoll.ts";
 import { SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
+import { WouldBlockForever } from "../kernel.ts";
 import { setFail } from "./completion.ts";
 import { take } from "./descriptor.ts";
 import { footprint } from "./footprint.ts";
@@ -15,6 +16,7 @@ import type { Operation } from "./operation.ts";
 import { cancelPoll, hashed } from "./poll.ts";
 import { flagsOf, obeys } from "./profile.ts";
 import { type Cancelling, REQ, type Request } from "./request.ts";
+import { hasLocalWork, LOCAL_WORK_MAX, runLocalWork, runTaskWork } from "./task-work.ts";
 import { cancelTimeout } from "./timeout.ts";
 import { wakeQueue } from "./wake.ts";
 import { asListed, startWork, working } from "./worker.ts";
@@ -191,8 +193,8 @@ export const asyncCancel: Operation = {
   },
 };
 
-/** IORING_REGISTER_SYNC_CANCEL, where it needs not wait; undefined: it would. [cancel.sync] */
-export function syncCancel(m: Machine, addr: bigint): number | undefined {
+/** io_sync_cancel. [cancel.sync] */
+export function syncCancel(m: Machine, addr: bigint): number {
   const bytes = m.memory.read(addr, SYNC_CANCEL_REG.size);
   m.ring.cancelSeq++;
   if (bytes === undefined) return -EFAULT;
@@ -206,8 +208,41 @@ export function syncCancel(m: Machine, addr: bigint): number | undefined {
   }
   const opcode = bytes[SYNC_CANCEL_REG.opcode] ?? 0;
   const userData = load64(bytes, SYNC_CANCEL_REG.addr);
-  const wanted = { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined, resumed: false };
-  const result = cancel(m, wanted, () => EVERYTHING, () => false);
+  const attempt = (): number => {
+    const wanted = { flags, userData, file, opcode, seq: m.ring.cancelSeq, self: undefined, resumed: false };
+    const result = cancel(m, wanted, () => EVERYTHING, () => false);
+    // Only a cancel that is a request pauses.
+    return typeof result === "number" ? result : -ENOENT;
+  };
+  const first = attempt();
+  const result = first === -EALREADY ? untilGone(m, attempt, timeOf(bytes)) : first;
   if (file !== 0) m.world.put(file, wakeQueue(m));
-  return typeof result !== "number" || result === -EALREADY ? undefined : result;
+  return result;
+}
+
+/** Looks again whenever something completed, until what a worker runs is gone. [cancel.sync-waits] */
+function untilGone(m: Machine, attempt: () => number, timeNs: bigint | undefined): number {
+  let result = -EALREADY;
+  const gone = (): boolean => {
+    for (;;) {
+      m.ring.cancelSeq++;
+      result = attempt();
+      if (result !== -EALREADY) return true;
+      if (hasLocalWork(m)) runLocalWork(m, LOCAL_WORK_MAX, LOCAL_WORK_MAX);
+      else if (!hasPollThread(m) && m.taskWorks.length > 0) runTaskWork(m);
+      else return false;
+    }
+  };
+  const end = timeNs === undefined ? undefined : { earliestNs: m.nowNs + timeNs, latestNs: m.untilNs + timeNs };
+  const ended = m.scheduler.wait(m, gone, end);
+  if (ended === "stuck") throw new WouldBlockForever("a cancel waits for what a worker runs, and nothing ends that");
+  if (ended === "timeout") return -ETIME;
+  return result === -ENOENT || result > 0 ? 0 : result;
+}
+
+/** The time of a cancel that waits; undefined: without end. */
+function timeOf(bytes: Uint8Array): bigint | undefined {
+  const seconds = BigInt.asIntN(64, load64(bytes, SYNC_CANCEL_REG.timeout));
+  const nanoseconds = BigInt.asIntN(64, load64(bytes, SYNC_CANCEL_REG.timeout + 8));
+  return seconds === -1n && nanoseconds === -1n ? undefined : seconds * 1_000_000_000n + nanoseconds;
 }

@@ -102,9 +102,7 @@ function registerPlain(m: Machine, opcode: number, addr: bigint, nrArgs: number)
 function cancelNow(m: Machine, { addr, nrArgs }: Arg): number {
   if (addr === 0n || nrArgs !== 1) return -EINVAL;
   m.scheduler.before(m, () => EVERYTHING);
-  const result = syncCancel(m, addr);
-  if (result === undefined) throw new Unmodelled("IORING_REGISTER_SYNC_CANCEL of a request that a worker is running");
-  return result;
+  return syncCancel(m, addr);
 }
 
 /** io_register_enable_rings. [register.enable-once] [restriction.from-enabling] */

@@ -246,6 +246,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "cancel.timers-before-polls": { model: true, tests: [] },
   "cancel.poll-order": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.sync": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
+  "cancel.sync-waits": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.not-at-once": { model: true, tests: [] },
   "cancel.bounded-first": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },
   "cancel.hashed-together": { model: true, tests: ["test/integration/rule/cancel.test.ts"] },

@@ -268,6 +268,17 @@ onBoth("[cancel.sync] IORING_REGISTER_SYNC_CANCEL says itself what it did", (on)
   expect(ring.cq("tail")).toBe(4);
 });
 
+onBoth("[cancel.sync-waits] of what a worker runs it waits until that is gone", (on) => {
+  const ring = on.ring();
+  const pipe = on.pipe();
+  // Cut off, so a worker runs it and waits inside read(2).
+  ring.submit({ opcode: abi.IORING_OP_READ, userData: 1n, flags: abi.IOSQE_IO_LINK, fd: pipe.read, addr: on.buffer(8).addr, len: 8 });
+  ring.waitFor(1, 50_000_000n);
+  expect(syncCancel(on, ring, { userData: 1n })).toBe(0);
+  expect(ring.reap()).toEqual([{ userData: 1n, res: -abi.EINTR, flags: 0 }]);
+  expect(syncCancel(on, ring, { userData: 1n })).toBe(-abi.ENOENT);
+});
+
 onBoth("[cancel.worker-running] a cancel that a worker runs finds itself running; where it finds more, that is what it says", (on) => {
   const { read: fd } = on.pipe();
   const ring = on.ring();
