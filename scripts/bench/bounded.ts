@@ -47,7 +47,7 @@ const musts = Object.entries(RULES).filter(([, rule]) => rule.force === "must" &
 async function run(longest: number): Promise<{ readonly done: readonly Done[]; readonly rules: ReadonlySet<string>; readonly choices: { readonly taken: number; readonly of: number; readonly never: readonly string[] } }> {
   const part = async (name: string): Promise<unknown> => import(new URL(`../../cited/${name}`, import.meta.url).href);
   const { exploreAll, coverage, merge } = (await part("oracle/explore/bounded.js")) as typeof import("../../src/oracle/explore/bounded.ts");
-  const { cited } = (await part("model/cite.js")) as { readonly cited: Set<string> };
+  const { cited } = (await part("model/cite.js")) as { readonly cited: Map<string, unknown> };
   const profile = { ...PROFILE_6_18, file: { readInline: undefined, writeInline: undefined } };
   const all = new Set<string>();
   const reached: Reached = new Map();
@@ -56,7 +56,7 @@ async function run(longest: number): Promise<{ readonly done: readonly Done[]; r
     cited.clear();
     const begun = performance.now();
     const found = exploreAll({ profile, statesMax: STATES_MAX, words: campaign.words, length: Math.min(campaign.length, longest), ring: campaign.ring });
-    for (const id of cited) all.add(id);
+    for (const id of cited.keys()) all.add(id);
     merge(reached, found.reached);
     done.push({ campaign: { ...campaign, length: Math.min(campaign.length, longest) }, found, rules: cited.size, seconds: (performance.now() - begun) / 1000 });
     console.error(`${campaign.name}: ${found.programs} programs, ${found.states} states, ${((performance.now() - begun) / 1000).toFixed(1)} s`);
