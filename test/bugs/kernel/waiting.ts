@@ -43,7 +43,7 @@ export const WAITING = onModel([
     id: "wait-error-wins", title: "a call that has submitted returns the error of its wait",
     origin: ["#11", "#10", "L#1252"], rules: ["enter.submit-count-wins"],
     patches: [
-      { file: "enter", from: "return submitted !== 0 ? submitted : waited; }", to: "return waited < 0 ? waited : submitted !== 0 ? submitted : waited; }" },
+      { file: "enter", from: "if (submitted !== 0) return submitted; return waited;", to: "if (submitted !== 0 && waited >= 0) return submitted;\n    return waited;" },
     ],
   },
   {
