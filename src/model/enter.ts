@@ -220,12 +220,11 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
-  const empty = cqVisible(m) === 0;
-  // [enter.timeout-with-cqes]
-  if (empty && ended === "timeout") return -ETIME;
-  if (ended !== "signal") return 0;
-  // [signal.interrupts-wait] [signal.cqes-win]
-  return empty ? -EINTR : 0;
+  if (ended === "done") return 0;
+  // [enter.timeout-with-cqes] [signal.cqes-win]
+  if (cqVisible(m) !== 0) return 0;
+  // [enter.timeout-etime] [signal.interrupts-wait]
+  return ended === "timeout" ? -ETIME : -EINTR;
 }
 
 /**
