@@ -91,7 +91,9 @@ const bugs: readonly Omit<PortBug, "half">[] = [
     }),
   },
   {
-    id: "shim-drops-getevents", title: "a call that asks for no number of completions loses IORING_ENTER_GETEVENTS", origin: ["#12", "#1", "T#263"], rules: ["overflow.flush-getevents", "taskrun.defer-getevents", "enter.getevents-waits"],
+    id: "shim-drops-getevents", title: "a call that asks for no number of completions loses IORING_ENTER_GETEVENTS", origin: ["#12", "#1", "T#263"], 
+    // Task work that a call with the flag runs before it counts is not run either.
+    rules: ["overflow.flush-getevents", "taskrun.defer-getevents", "taskrun.before-wait", "enter.getevents-waits"],
     decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) =>
       minComplete === 0 ? ring.enter(toSubmit, 0, flags & ~IORING_ENTER_GETEVENTS, ...rest) : ring.enter(toSubmit, minComplete, flags, ...rest)),
   },
