@@ -11,12 +11,12 @@ const PARTS = ["kernel.js", "kernel.js.map", "fdinfo.js", "fdinfo.js.map", "mode
 
 /**
  * What a run has come by: each rule, and the requests that it came by it for, by their number (0: for none). A rule that is
- * denied is not obeyed where that can be done: a condition does not hold, a statement is passed over. What then
- * goes on for too long is ended.
+ * denied is not obeyed where that can be done, at all such places or at one: a condition does not hold, a statement is
+ * passed over. What then goes on for too long is ended.
  */
 const BOOK = `export const cited = new Map();
-export const deniable = new Set();
-export const denied = { id: undefined, untilMs: 0 };
+export const deniable = new Map();
+export const denied = { id: undefined, place: undefined, untilMs: 0 };
 let calls = 0;
 export function cite(request, ...ids) {
     for (const id of ids) {
@@ -29,13 +29,21 @@ export function cite(request, ...ids) {
         throw new Error("without " + denied.id + " it takes too long");
     return true;
 }
-export function obey(request, ...ids) {
+export function obey(place, request, ...ids) {
     cite(request, ...ids);
-    for (const id of ids)
-        deniable.add(id);
-    return denied.id === undefined || !ids.includes(denied.id);
+    for (const id of ids) {
+        const places = deniable.get(id);
+        if (places === undefined)
+            deniable.set(id, new Set([place]));
+        else
+            places.add(place);
+    }
+    return denied.id === undefined || (denied.place !== undefined && denied.place !== place) || !ids.includes(denied.id);
 }
 `;
+
+/** Places where a rule can be denied are numbered. */
+let places = 0;
 
 /** Names that the model gives to a request which a function is about. */
 const REQUESTS = ["r", "timer", "target", "head", "first"];
@@ -121,33 +129,41 @@ function declaredBefore(block, node) {
  * @returns {{ at: number, text: string }[]}
  */
 function placed(node, ids) {
-  const obey = `obey(${ids})`;
+  const atPlace = `${++places}, ${ids}`;
+  const obey = `obey(${atPlace})`;
   /** @param {ts.Node} of @param {string} before @param {string} after */
   const around = (of, before, after) => [{ at: of.getStart(), text: before }, { at: of.getEnd(), text: after }];
   if (ts.isIfStatement(node)) return around(node.expression, "(", `) && ${obey}`);
   const made = madeBy(node);
   if (made !== undefined && ts.isBlock(made)) return [{ at: made.getStart() + 1, text: ` if (!${obey}) return;` }];
-  if (made !== undefined) return decided(made, ids) ?? around(made, `(cite(${ids}), `, ")");
+  if (made !== undefined) return decided(made, atPlace) ?? around(made, `(cite(${ids}), `, ")");
   const runs = ts.isStatement(node) && !ts.isSourceFile(node.parent) && (ts.isBlock(node.parent) || ts.isCaseOrDefaultClause(node.parent));
   if (!runs) return [];
+  if (ts.isExpressionStatement(node) && ts.isBinaryExpression(node.expression) && node.expression.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
+    const otherwise = decided(node.expression.right, atPlace);
+    if (otherwise !== undefined) return otherwise;
+  }
   if (ts.isExpressionStatement(node)) return around(node.expression, `${obey} && (`, ")");
   const value = ts.isReturnStatement(node) ? node.expression : ts.isVariableStatement(node) ? node.declarationList.declarations[0]?.initializer : undefined;
-  return (value === undefined ? undefined : decided(value, ids)) ?? [{ at: node.getStart(), text: `cite(${ids}); ` }];
+  return (value === undefined ? undefined : decided(value, atPlace)) ?? [{ at: node.getStart(), text: `cite(${ids}); ` }];
 }
 
 /**
  * An expression that decides: denied, it decides otherwise; of the least or the greatest it is the first.
  * @param {ts.Expression} of
- * @param {string} ids
+ * @param {string} atPlace
  * @returns {{ at: number, text: string }[] | undefined}
  */
-function decided(of, ids) {
-  const otherwise = (/** @type {ts.Expression} */ it) => [{ at: it.getStart(), text: `(obey(${ids}) === Boolean(` }, { at: it.getEnd(), text: "))" }];
-  if (ts.isParenthesizedExpression(of)) return decided(of.expression, ids);
+function decided(of, atPlace) {
+  const otherwise = (/** @type {ts.Expression} */ it) => [{ at: it.getStart(), text: `(obey(${atPlace}) === Boolean(` }, { at: it.getEnd(), text: "))" }];
+  if (ts.isParenthesizedExpression(of)) return decided(of.expression, atPlace);
+  // An unsigned difference: denied, nothing is taken off.
+  if (ts.isBinaryExpression(of) && of.operatorToken.kind === ts.SyntaxKind.GreaterThanGreaterThanGreaterThanToken) return decided(of.left, atPlace);
+  if (ts.isBinaryExpression(of) && of.operatorToken.kind === ts.SyntaxKind.MinusToken) return [{ at: of.right.getStart(), text: `(!obey(${atPlace}) ? 0 : ` }, { at: of.right.getEnd(), text: ")" }];
   if (ts.isConditionalExpression(of)) return otherwise(of.condition);
   if (ts.isBinaryExpression(of) && DECIDES.has(of.operatorToken.kind)) return otherwise(of);
   const first = ts.isCallExpression(of) && /^Math\.(min|max)$/.test(of.expression.getText()) ? of.arguments[0] : undefined;
-  return first === undefined ? undefined : [{ at: of.getStart(), text: `(!obey(${ids}) ? ${first.getText()} : ` }, { at: of.getEnd(), text: ")" }];
+  return first === undefined ? undefined : [{ at: of.getStart(), text: `(!obey(${atPlace}) ? ${first.getText()} : ` }, { at: of.getEnd(), text: ")" }];
 }
 
 const DECIDES = new Set([

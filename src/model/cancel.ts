@@ -67,7 +67,7 @@ function fateOf(m: Machine, r: Request): Fate {
 
 /**
  * io_wq_cancel_cb: what nobody began is taken back, what runs is interrupted.
- * [cancel.worker-pending] [cancel.worker-running]
+ * [cancel.worker-pending]
  */
 function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not found" {
   // [sqpoll.sync-cancel] the workers of a thread that polls are its own: no other thread finds them
@@ -97,6 +97,7 @@ function cancelWork(m: Machine, wanted: Wanted): "cancelled" | "running" | "not 
       if (!all) break;
     }
   }
+  // [cancel.worker-running]
   if (running.length > 0) return "running";
   return cancelled > 0 ? "cancelled" : "not found";
 }
@@ -142,7 +143,7 @@ function cancel(m: Machine, wanted: Wanted, touched: () => Footprint, pauses: ()
   // [sqpoll.cancel-running] the thread that polls is not among those whose workers are looked through again
   const again = hasPollThread(m) ? "not found" : cancelWork(m, wanted);
   if (all) return again === "not found" ? count : count + 1;
-  // [cancel.not-found]
+  // [cancel.not-found] [cancel.worker-running]
   return again === "cancelled" ? 0 : again === "running" ? -EALREADY : -ENOENT;
 }
 

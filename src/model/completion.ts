@@ -33,8 +33,8 @@ export function cqVisible(m: Machine): number {
 const isBig = (m: Machine, cqe: Cqe): boolean => (m.ring.flags & IORING_SETUP_CQE_MIXED) !== 0 && (cqe.flags & IORING_CQE_F_32) !== 0;
 
 /**
- * Looks at the application's head for room: the only place where it is read for posting.
- * [cq.window-cached] While there is a backlog, only its flush gets room.
+ * Looks at the application's head for room: the only place where it is read for posting. While there is a backlog, only
+ * its flush gets room.
  */
 function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   const ring = m.ring;
@@ -43,8 +43,10 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   // [cq.mixed-filler] a CQE of two slots does not wrap: the last slot is filled with one to skip
   if (slots === 2 && (ring.cachedCqTail & (ring.cqEntries - 1)) === ring.cqEntries - 1) {
     if (cqPending(m) >= ring.cqEntries) return false;
+    // [cq.mixed-filler-overwritten] the window stays where it was
     storeCqe(m, ring.cqEntries - 1, m.scheduler.posted(m, { userData: 0n, res: 0, flags: IORING_CQE_F_SKIP }));
   }
+  // [cq.free-running]
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
   let queued = cqPending(m);
   // [cq.head-lies] never more than full
@@ -56,13 +58,19 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   return true;
 }
 
+/** Are so many slots free where the next CQE goes? */
+function hasRoom(m: Machine, flushing: boolean, slots: number): boolean {
+  // [cq.window-cached]
+  if (m.ring.cqWindow >= slots) return true;
+  return refillWindow(m, flushing, slots);
+}
+
 /** Writes a CQE to a slot; the kernel's tail moves by one. */
 function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
   const ring = m.ring;
   const at = CQES + slot * ring.cqeSize;
   const bytes = writable(ring.ring);
   store64(bytes, at + CQE.user_data, cqe.userData);
-  // [submit.result-in-cqe]
   store32(bytes, at + CQE.res, cqe.res);
   store32(bytes, at + CQE.flags, cqe.flags);
   // [cq.free-running]
@@ -77,8 +85,8 @@ type Origin = "request" | "backlog" | "aside";
 function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   const ring = m.ring;
   const slots = isBig(m, cqe) ? 2 : 1;
-  if (ring.cqWindow < slots && !refillWindow(m, origin === "backlog", slots)) return false;
-  // [cq.mixed-filler-overwritten] not by the tail: a filler without room behind it leaves this where it was
+  if (!hasRoom(m, origin === "backlog", slots)) return false;
+  // Not by the tail: a filler without room behind it leaves this where it was.
   const at = storeCqe(m, ring.cqSlot, m.scheduler.posted(m, cqe));
   if (slots === 2) ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
   // [cq.big-half-stale]
@@ -134,6 +142,7 @@ function commitCq(m: Machine): void {
 }
 
 export function cqeOf(r: Request): Cqe {
+  // [submit.result-in-cqe]
   const cqe = { userData: r.userData, res: r.res, flags: r.cflags };
   if (r.opened !== 0) return { ...cqe, opened: r.opened };
   return r.big === undefined ? cqe : { ...cqe, big: r.big };
@@ -190,7 +199,7 @@ export function postFromWorker(m: Machine, r: Request): boolean {
   return posted;
 }
 
-/** A further CQE of a multishot request; false where it would overflow: then the request ends. [multishot.overflow-ends] */
+/** A further CQE of a multishot request; false where it would overflow: then the request ends. */
 export function postMore(m: Machine, r: Request, res: number, flags: number): boolean {
   if (m.ring.completing.length > 0) flushNow(m);
   // Brought about beside the thread, at a time that nothing shows: there may have been no room then.
@@ -275,10 +284,12 @@ function freeRequest(m: Machine, r: Request): void {
   m.ring.allocated--;
 }
 
-/** Does the worker still have its reference, where that would show? [worker.release-late] */
+/** Does the worker still have its reference, where that would show? */
 function heldOn(m: Machine, r: Request): boolean {
   const shows = r.link !== 0 || m.ring.deferred.length > 0 || (r.file !== 0 && m.world.file(r.file).refs === 1);
-  return shows && m.scheduler.choose(m, "worker.release", ["before", "after"]) === 1;
+  if (!shows) return false;
+  // [worker.release-late]
+  return m.scheduler.choose(m, "worker.release", ["before", "after"]) === 1;
 }
 
 /** Is there a backlog? While there is, nothing is posted past it. */

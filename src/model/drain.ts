@@ -24,7 +24,7 @@ export function deferRequest(m: Machine, r: Request): void {
   if (!drains && m.ring.deferred.length === 0) m.ring.drainActive = false;
 }
 
-/** Lets go what need not wait any more. [drain.waits-all-before] [drain.counts-requests] */
+/** Lets go what need not wait any more. */
 export function queueDeferred(m: Machine): void {
   const ring = m.ring;
   let drainSeen = false;
@@ -33,6 +33,7 @@ export function queueDeferred(m: Machine): void {
     const [id = 0, ...rest] = ring.deferred;
     const r = m.request(id);
     drainSeen ||= (r.flags & REQ.IO_DRAIN) !== 0;
+    // [drain.waits-all-before] [drain.counts-requests]
     if ((drainSeen || first) && ring.allocated !== waiting(m)) return;
     ring.deferred = rest;
     addTaskWork(m, r, "submit");

@@ -85,7 +85,8 @@ function enterRing(m: Machine, call: EnterCall): number {
   if (submitted !== 0 && defersTaskWork(m)) runLocalWork(m, call.minComplete | 0, Math.max(LOCAL_WORK_MAX, call.minComplete | 0));
   const waited = getEvents(m, call);
   // [enter.submit-count-wins]
-  return submitted !== 0 ? submitted : waited;
+  if (submitted !== 0) return submitted;
+  return waited;
 }
 
 /** On a ring with IORING_SETUP_SQPOLL: what io_uring_enter returns for the submission. [sqpoll.returns-to-submit] */
@@ -169,7 +170,7 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [taskrun.before-wait]
   if (defersTaskWork(m)) runLocalWork(m, wanted, Math.max(LOCAL_WORK_MAX, wanted));
   if (!hasPollThread(m)) runTaskWork(m);
-  // [overflow.getevents-not-busy]
+  // [overflow.flush-getevents] [overflow.getevents-not-busy]
   if (hasBacklog(m)) flushOverflow(m);
   // [enter.counts-unconsumed]
   if (cqVisible(m) >= wanted >>> 0) return 0;
@@ -188,11 +189,12 @@ function getEvents(m: Machine, call: EnterCall): number {
     if (asleep && sleepsOn(m, missing())) return false;
     if (defersTaskWork(m)) done = runLocalWork(m, missing(), missing());
     if (!hasPollThread(m)) runTaskWork(m);
+    // [overflow.flush-getevents]
     if (hasBacklog(m)) flushOverflow(m);
     const reached = ((load32(m.ring.ring.bytes, WORD.cqTail) - target) | 0) >= 0;
     // A timer that fires just now ends the wait, and its task work stays for the next one.
     if (defersTaskWork(m)) m.scheduler.beforeCount(m);
-    // [timeout.wakes-waiter]
+    // [enter.getevents-waits] [timeout.wakes-waiter]
     return reached || m.ring.cqTimeouts !== timeoutsSeen;
   };
   const woken = (): boolean => {
@@ -218,11 +220,11 @@ function getEvents(m: Machine, call: EnterCall): number {
   // [liveness.blocks]
   if (ended === "stuck")
     throw new WouldBlockForever(`it waits for ${wanted} completions, ${cqVisible(m)} are there, and nothing is under way`);
-  const empty = cqVisible(m) === 0;
-  // [enter.timeout-with-cqes]
-  if (empty && ended === "timeout") return -ETIME;
-  // [signal.interrupts-wait] [signal.cqes-win]
-  return empty && ended === "signal" ? -EINTR : 0;
+  if (ended === "done") return 0;
+  // [enter.timeout-with-cqes] [signal.cqes-win]
+  if (cqVisible(m) !== 0) return 0;
+  // [enter.timeout-etime] [signal.interrupts-wait]
+  return ended === "timeout" ? -ETIME : -EINTR;
 }
 
 /**

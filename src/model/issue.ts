@@ -13,10 +13,10 @@ import { REQ, type Request } from "./request.ts";
 import { addTaskWork } from "./task-work.ts";
 import { queueWork } from "./worker.ts";
 
-/** io_assign_file: the descriptor is looked up when the request is issued, not when it is prepared. [issue.file-late] */
+/** io_assign_file: the descriptor is looked up when the request is issued, not when it is prepared. */
 export function assignFile(m: Machine, r: Request): boolean {
   if (r.file !== 0 || OPS[r.opcode]?.needsFile !== true) return true;
-  // No file table can be registered in this part of the model.
+  // [issue.file-late] (no file table can be registered in this part of the model)
   if ((r.flags & REQ.FIXED_FILE) === 0) r.file = take(m, r.prepared.fd);
   return r.file !== 0;
 }
@@ -25,16 +25,18 @@ export function issue(m: Machine, r: Request, how: IssueHow): Issued {
   // [issue.bad-fd]
   if (!assignFile(m, r)) return -EBADF;
   const issued = operation(r.opcode, OPS[r.opcode]?.name ?? "?").issue(m, r, how);
-  // [link-timeout.worker-blocks] a worker that waits has not come back from issuing it
   const waits = issued === -EAGAIN && how.worker && !how.nonblock && !m.world.nonblocking(r.file);
-  const timer = waits ? undefined : takeLinkTimer(m, r);
+  // [link-timeout.worker-blocks] a worker that waits has not come back from issuing it
+  if (waits) return issued;
+  const timer = takeLinkTimer(m, r);
   if (timer !== undefined) armLinkTimer(m, timer);
   return issued;
 }
 
-/** io_queue_sqe: by the application's thread, without blocking. [issue.inline-first] */
+/** io_queue_sqe: by the application's thread, without blocking. */
 export function queueSqe(m: Machine, r: Request): void {
   if (!retriesAtOnce(r)) m.scheduler.before(m, () => footprint(m, r));
+  // [issue.inline-first]
   const issued = issue(m, r, { nonblock: true, worker: false });
   if (issued === "complete") completeDeferred(m, r);
   else if (typeof issued === "number") queueAsync(m, r, issued);

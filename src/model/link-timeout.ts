@@ -106,10 +106,10 @@ export function mayFireFirst(m: Machine, r: Request): void {
 /**
  * io_req_task_link_timeout: the request, or another with its user_data, is cancelled, and the timer completes
  * before it. [link-timeout.etime-first] [link-timeout.by-user-data] [link-timeout.not-found]
- * [link-timeout.target-ecanceled]
  */
 export function linkTimeoutTaskWork(m: Machine, timer: Request): void {
   const head = timer.cancels === 0 ? undefined : m.request(timer.cancels);
+  // [link-timeout.target-ecanceled]
   const result = head === undefined ? 0 : tryCancel(m, head.userData);
   timer.res = result === 0 ? -ETIME : result;
   completeDeferred(m, timer);

@@ -50,6 +50,7 @@ function sendData(r: Request, target: Machine): number {
   const passes = (opFlags & IORING_MSG_RING_FLAGS_PASS) !== 0;
   // [msg-ring.data-fields]
   if (message?.source !== 0 || (opFlags & ~IORING_MSG_RING_FLAGS_PASS) !== 0) return -EINVAL;
+  // [msg-ring.data-fields]
   if (!passes && message.target !== 0) return -EINVAL;
   // [msg-ring.disabled-target]
   if (target.ring.disabled) return -EBADFD;

@@ -35,19 +35,20 @@ function arm(m: Machine, r: Request, events: number, onWorker: boolean): Armed {
   const exclusive = (events & EPOLLEXCLUSIVE) !== 0;
   for (const queue of queues) m.world.addWaiter(queue, { request: r.id, exclusive });
   r.pollQueues = queues;
-  // [poll.level-at-submit] what is there already is enough
   const mask = m.world.pollMask(r.file) & r.pollEvents;
   const edge = (events & EPOLLET) !== 0;
   if (queues.length === 0) {
     // [poll.regular-file-ready] no ->poll: ready at once, or nothing to wait for
     return mask !== 0 && edge ? { is: "ready", mask } : { is: "error", errno: EINVAL };
   }
+  // [poll.level-at-submit] what is there already is enough
   if (mask !== 0 && edge && (events & EPOLLONESHOT) !== 0) {
     leaveQueues(m, r);
     return { is: "ready", mask };
   }
   r.hashSeq = ++m.hashSeq;
   r.state = "polling";
+  // [poll.level-at-submit]
   if (mask !== 0 && edge) {
     if (!onWorker) r.pollRefs++;
     execute(m, r, mask);
@@ -99,7 +100,7 @@ function checkEvents(m: Machine, r: Request): Checked {
     } else {
       if ((r.pollEvents & EPOLLONESHOT) !== 0) return "done";
       const mask = r.res & r.pollEvents & POLL_BITS;
-      // [multishot.more-flag] where it finds no room the request ends, and its last CQE is without
+      // [multishot.overflow-ends] [multishot.more-flag] where it finds no room the request ends, and its last CQE is without
       if (!postMore(m, r, mask, IORING_CQE_F_MORE)) {
         r.res = mask;
         return "use-result";
@@ -118,7 +119,7 @@ export function pollTaskWork(m: Machine, r: Request): void {
   if (checked === "none") return;
   leaveQueues(m, r);
   r.hashSeq = 0;
-  // [cancel.target-ecanceled]
+  // [cancel.target-ecanceled] [multishot.more-flag] its last CQE is without, as those below are
   if (checked === "cancelled") return failDeferred(m, r, -ECANCELED);
   if (checked === "again" || (checked === "done" && r.opcode !== IORING_OP_POLL_ADD)) return submitFromTaskWork(m, r);
   if (checked === "done") r.res = r.res & r.pollEvents & POLL_BITS;

@@ -139,7 +139,7 @@ function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number
   if ((flags & ~RWF_NOWAIT) !== 0) throw new Unmodelled(`rw_flags 0x${flags.toString(16)}`);
   if ((flags & RWF_NOWAIT) !== 0) {
     if (isRegular(m, r)) throw new Unmodelled("RWF_NOWAIT on a regular file");
-    // [worker.nowait-ignored]
+    // [rw.nowait-eagain] [worker.nowait-ignored]
     if (how.nonblock || !how.worker) r.flags |= REQ.NOWAIT;
   }
   // [iopoll.files] none of this world's files has ->iopoll
@@ -169,11 +169,13 @@ function position(r: Request): number | undefined | "refused" {
   return off < 0n || off + BigInt(size) > OFFSET_MAX ? "refused" : Number(off);
 }
 
-/** Marks a short or failed transfer, which breaks the chain. [link.zero-length-ok] */
+/** Marks a short or failed transfer, which breaks the chain. */
 function finish(r: Request, asked: number, res: number): Issued {
-  // [link.short-transfer-severs]
-  if (res !== asked) setFail(r);
   r.res = res;
+  // [link.zero-length-ok] nothing is missing, where nothing was asked for too
+  if (res === asked) return "complete";
+  // [link.short-transfer-severs]
+  setFail(r);
   return "complete";
 }
 
@@ -208,6 +210,7 @@ function issueWrite(m: Machine, r: Request, how: IssueHow): Issued {
   if (inode.kind === "eventfd" && how.nonblock && !m.world.nonblocking(r.file)) {
     return (r.flags & REQ.NOWAIT) !== 0 ? failLater(m, r, -EAGAIN) : -EAGAIN;
   }
+  // [rw.result-count]
   const res = inode.kind === "eventfd" ? writeEach(m, r, how)
     : inode.kind === "pipe" ? writeWhole(m, r, from, how)
     : atPosition(m, r, pos, how, (at) => m.world.write(r.file, from, at, wakeQueue(m)));

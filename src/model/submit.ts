@@ -35,12 +35,7 @@ export function publishedEntries(m: Machine): number {
 
 /** io_submit_sqes: how many entries were consumed, or -errno. [enter.returns-consumed] */
 export function submitSqes(m: Machine, toSubmit: number): number {
-  // [overflow.submit-busy]
-  if (hasBacklog(m) && obeys(m.profile, "overflow.submit-busy")) {
-    flushOverflow(m);
-    if (hasBacklog(m)) return -EBUSY;
-  }
-  // [overflow.submit-allowed]
+  if (refusedForBacklog(m)) return -EBUSY;
   const entries = Math.min(toSubmit >>> 0, publishedEntries(m));
   if (entries === 0) return 0;
   beginBatch(m);
@@ -50,6 +45,16 @@ export function submitSqes(m: Machine, toSubmit: number): number {
   flushCompletions(m);
   publishHead(m);
   return m.ring.consumed - before;
+}
+
+/** Is there a backlog that leaves no room, on a kernel which minds that? */
+function refusedForBacklog(m: Machine): boolean {
+  if (!hasBacklog(m)) return false;
+  // [overflow.submit-allowed]
+  if (!obeys(m.profile, "overflow.submit-busy")) return false;
+  // [overflow.submit-busy]
+  flushOverflow(m);
+  return hasBacklog(m);
 }
 
 // [link.not-across-submissions]
@@ -72,12 +77,14 @@ export function submitNext(m: Machine): boolean {
 
 /** What is left of a chain that was not terminated. [link.unterminated-worker] */
 export function endBatch(m: Machine): void {
+  // [link.not-across-submissions] the chain ends here
   if (m.ring.linkHead !== 0) {
     const head = m.request(m.ring.linkHead);
     // [link.unterminated-inline]
     if (obeys(m.profile, "link.unterminated-inline")) queueChain(m, head);
     else queueFallback(m, head);
   }
+  // [link.not-across-submissions]
   m.ring.linkHead = 0;
 }
 
@@ -147,7 +154,7 @@ function checkRequest(m: Machine, r: Request, sqe: Sqe): number {
     startDrain(m);
   }
   if (!mayBeSubmitted(m, sqe.opcode, sqe.flags)) return -EACCES;
-  // [drain.forces-worker]
+  // [drain.forces-worker] [drain.defers-later] it goes where what is held back waits
   if (ring.drainActive) r.flags |= REQ.FORCE_ASYNC;
   if (ring.drainNext && ring.linkHead === 0) {
     ring.drainNext = false;

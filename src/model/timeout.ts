@@ -62,7 +62,6 @@ function issueTimeout(m: Machine, r: Request, how: IssueHow): Issued {
   const ring = m.ring;
   let at = ring.timeouts.length;
   if (!countsNothing(r)) {
-    // [timeout.count-base] relative to what is posted when it is armed
     const tail = sequence(m);
     const counted = how.worker ? countedAlready(m, r, tail) : 0;
     if (counted === r.timeoutOff) {
@@ -72,6 +71,7 @@ function issueTimeout(m: Machine, r: Request, how: IssueHow): Issued {
       return "skip";
     }
     const left = r.timeoutOff - counted;
+    // [timeout.count-base] relative to what is posted when it is armed
     r.targetSeq = (tail + left) >>> 0;
     ring.lastTimeoutFlush = tail;
     for (; at > 0; at--) {
@@ -134,7 +134,7 @@ export function expireTimer(m: Machine, r: Request): void {
 export function timeoutTaskWork(m: Machine, r: Request): void {
   if ((r.prepared.opFlags & IORING_TIMEOUT_MULTISHOT) !== 0) {
     const goesOn = r.timeoutOff === 0 || (r.repeats !== 0 && --r.repeats !== 0);
-    // [multishot.more-flag] the last one, below, is without
+    // [multishot.overflow-ends] [multishot.more-flag] the last one, below, is without
     if (goesOn && postMore(m, r, -ETIME, IORING_CQE_F_MORE)) {
       const list = m.ring.timeouts;
       m.ring.timeouts = [...list, r.id];

@@ -60,9 +60,10 @@ export function working(m: Machine): Request[] {
 /**
  * What no worker has begun, in the order in which io_wq_cancel_pending_work finds it: the list of bounded work
  * before that of unbounded, and in a list the writes of one file behind the first of them.
- * [cancel.bounded-first] [cancel.hashed-together]
  */
 export function asListed(works: readonly Request[]): Request[] {
+  if (works.length < 2) return [...works];
+  // [cancel.bounded-first] [cancel.hashed-together]
   const first = (r: Request): number => works.find((other) => r.workHash !== 0 && other.workHash === r.workHash)?.workSeq ?? r.workSeq;
   return works.toSorted((a, b) => Number(a.unbound) - Number(b.unbound) || first(a) - first(b) || a.workSeq - b.workSeq);
 }
@@ -76,8 +77,9 @@ export function startable(m: Machine, queue: readonly Request[] = working(m)): R
 export function mayStart(m: Machine, r: Request, queue: readonly Request[]): boolean {
   if (r.state !== "queued") return false;
   if (r.workHash !== 0 && queue.some((other) => other.workHash === r.workHash && other.workSeq < r.workSeq)) return false;
+  if (!r.waited) return true;
   // [worker.file-kept] one that will block first takes the file, and keeps it
-  return !r.waited || !wouldBlock(m, r);
+  return !wouldBlock(m, r);
 }
 
 const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
@@ -149,7 +151,7 @@ function effected(m: Machine, r: Request): void {
   m.scheduler.decided(m, r);
 }
 
-/** The thread completes it, now or when a poll or a timer ends: maybe before the worker lets go of it. [worker.release-late] */
+/** The thread completes it, now or when a poll or a timer ends: maybe before the worker lets go of it. */
 function handedOver(r: Request): void {
   r.held = true;
 }
@@ -182,7 +184,7 @@ function blockWork(m: Machine, r: Request, polls: boolean): void {
   for (const queue of waitQueues(m, r)) m.world.addWaiter(queue, { request: r.id, exclusive: true });
 }
 
-/** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. [worker.release-late] */
+/** io_req_task_queue_fail: the thread completes it, maybe before the worker lets go of it. */
 function failWork(m: Machine, r: Request, res: number): void {
   r.res = res;
   mayFireFirst(m, r);

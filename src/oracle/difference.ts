@@ -18,6 +18,8 @@ export interface Difference {
   /** Names of errors and of bits that should have been seen, and of those that were, where something differs. */
   readonly allowed: ReadonlySet<string>;
   readonly seen: ReadonlySet<string>;
+  /** A wait ran out of its time, and what should have ended it did not come. */
+  readonly overdue: boolean;
 }
 
 /** What follows from another difference counts for so much. */
@@ -28,6 +30,7 @@ class Differing implements Difference {
   readonly userData = new Set<bigint>();
   readonly allowed = new Set<string>();
   readonly seen = new Set<string>();
+  overdue = false;
   /** Something differs that the rest may follow from. */
   private share = 1;
 
@@ -55,11 +58,17 @@ class Differing implements Difference {
     if ((seen ?? -1) > 0 || (allowed ?? -1) > 0) this.show("count");
   }
 
-  completions(seen: readonly Cqe[], { atOnce, later }: Instead): void {
+  completions(seen: readonly Cqe[], instead: Instead, known: ReadonlySet<bigint>): void {
+    const { atOnce, later } = instead;
     const missing = [...atOnce];
     const toCome = [...later];
     const extra = seen.filter((cqe) => take(missing, (c) => equal(c, cqe)) === undefined && take(toCome, (c) => equal(c, cqe)) === undefined);
-    for (const cqe of extra) this.extra(cqe, missing, toCome);
+    if (extra.length > 1 && renamed(seen, [...atOnce, ...later])) this.show("user_data", "order");
+    for (const cqe of extra) {
+      if (this.slot(cqe, seen, instead)) this.share = FOLLOWS;
+      this.extra(cqe, missing, toCome);
+      if (missing.length > 0 && !known.has(cqe.userData)) this.show("user_data", "res");
+    }
     for (const cqe of missing) {
       this.show("posted");
       this.userData.add(cqe.userData);
@@ -73,6 +82,17 @@ class Differing implements Difference {
     this.userData.add(out.userData);
   }
 
+  /** What an entry that should not be there may be beside another request's outcome; true where it is none at all. */
+  private slot(cqe: Cqe, seen: readonly Cqe[], { backlog, stale }: Instead): boolean {
+    // The backlog was to wait, or what is in front of it to come first.
+    if (backlog.some((c) => equal(c, cqe))) this.show("order");
+    if (seen.some((c) => c !== cqe && equal(c, cqe))) this.show("posted");
+    // Nothing was written to the slot, and the tail is past it.
+    const stood = stale.some((c, i) => seen[i] === cqe && equal(c, cqe));
+    if (stood) this.show("cq.tail");
+    return stood;
+  }
+
   private extra(cqe: Cqe, missing: Cqe[], toCome: Cqe[]): void {
     this.userData.add(cqe.userData);
     const sameRequest = (c: Cqe): boolean => c.userData === cqe.userData;
@@ -84,14 +104,14 @@ class Differing implements Difference {
       if (((other.flags ^ cqe.flags) & IORING_CQE_F_MORE) !== 0) this.allowed.add("F_MORE");
       return;
     }
-    const renamed = take(missing, (c) => c.res === cqe.res && c.flags === cqe.flags);
-    if (renamed === undefined) {
+    const namesake = take(missing, (c) => c.res === cqe.res && c.flags === cqe.flags);
+    if (namesake === undefined) {
       this.show("posted");
       this.results(cqe.res, undefined);
       return;
     }
     this.show("user_data");
-    this.userData.add(renamed.userData);
+    this.userData.add(namesake.userData);
   }
 
   /** `moved`: CQEs are to come that were not seen, and the words they bring about are not held against it. */
@@ -107,6 +127,13 @@ class Differing implements Difference {
       this.show("sq.flags");
       this.allowed.add(name);
     }
+  }
+
+  /** The flag says that there is a backlog where the model has none, or the other way round: it may be the flag, or the backlog. */
+  backlog(seen: readonly number[], { words, backlog }: Instead): void {
+    if (((((seen[WORD.sqFlags / 4] ?? 0) ^ (words[WORD.sqFlags / 4] ?? 0))) & IORING_SQ_CQ_OVERFLOW) === 0) return;
+    this.show("posted");
+    for (const cqe of backlog) this.userData.add(cqe.userData);
   }
 
   params(seen: IoUringParams | undefined, allowed: IoUringParams | undefined): void {
@@ -131,8 +158,18 @@ function take<T>(list: T[], fits: (item: T) => boolean): T | undefined {
   return at < 0 ? undefined : list.splice(at, 1)[0];
 }
 
-/** `call`: what came before a peek. `allowed`: undefined where the model would never have come back from the call. */
-export function difference(event: TraceEvent, call: TraceEvent | undefined, allowed: Instead | undefined): Difference {
+/** The same outcomes in the same places, and the same requests in others. */
+function renamed(seen: readonly Cqe[], allowed: readonly Cqe[]): boolean {
+  const names = (cqes: readonly Cqe[]): string => cqes.map((c) => c.userData).toSorted((a, b) => Number(a - b)).join();
+  const inTheirPlaces = seen.every((cqe, i) => cqe.res === allowed[i]?.res && cqe.flags === allowed[i]?.flags);
+  return inTheirPlaces && names(seen) === names(allowed.slice(0, seen.length));
+}
+
+/**
+ * `call`: what came before a peek. `allowed`: undefined where the model would never have come back from the call. `known`:
+ * user_data of requests that there were.
+ */
+export function difference(event: TraceEvent, call: TraceEvent | undefined, allowed: Instead | undefined, known: ReadonlySet<bigint> = new Set()): Difference {
   const of = new Differing();
   const called = event.event === "peek" ? call : event;
   switch (called?.event) {
@@ -148,7 +185,7 @@ export function difference(event: TraceEvent, call: TraceEvent | undefined, allo
       if (event.event === "system") {
         of.show("system", "memory");
         of.results(event.result, undefined);
-      }
+      } else if (allowed?.refused === true) of.show("system", "memory");
       break;
     case "fdinfo":
       if (allowed?.fdinfo !== "the same") of.show("fdinfo");
@@ -161,18 +198,22 @@ export function difference(event: TraceEvent, call: TraceEvent | undefined, allo
       break;
     case "enter":
       of.enter(called.result, allowed?.result);
+      of.overdue = event.event === "peek" && called.result === -ETIME && allowed !== undefined && event.cqes.length < allowed.atOnce.length;
       break;
     default:
   }
-  if (event.event === "peek" && allowed !== undefined) peekDiffers(of, event, allowed);
+  if (event.event === "peek" && allowed !== undefined) peekDiffers(of, event, allowed, known);
   return of;
 }
 
-function peekDiffers(of: Differing, peek: PeekEvent, allowed: Instead): void {
-  of.follows();
-  of.completions(peek.cqes, allowed);
+function peekDiffers(of: Differing, peek: PeekEvent, allowed: Instead, known: ReadonlySet<bigint>): void {
+  // Where a wait ran out for want of completions these come first.
+  if (!of.overdue) of.follows();
+  of.completions(peek.cqes, allowed, known);
+  const posted = of.shows.has("posted");
   of.follows();
   if (allowed.words.length > 0) of.words(peek.words, allowed.words, peek.cqes.length < allowed.atOnce.length + allowed.later.length && allowed.later.length > 0);
+  if (allowed.words.length > 0 && !posted && !of.shows.has("order")) of.backlog(peek.words, allowed);
   if (of.shows.size === 0 && peek.cqes.some((cqe) => cqe.big !== undefined)) of.show("big");
   // What comes later came at once, or the other way round.
   if (of.shows.size === 0) of.show("posted");

@@ -2,15 +2,16 @@
 import { Unmodelled, WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQES, WORD } from "../model/layout.ts";
 import { enter, register } from "../model/enter.ts";
-import type { Cqe, Machine } from "../model/machine.ts";
+import { NOT_THIS_RUN, type Cqe, type Machine } from "../model/machine.ts";
 import { load32, load64 } from "../model/memory.ts";
 import { checkSetup, filledParams, newRing } from "../model/setup.ts";
 import { Simulation } from "../model/simulate.ts";
 import { CQE } from "../spec/codec.gen.ts";
 import { errnoName, IORING_REGISTER_USE_REGISTERED_RING } from "../spec/constants.gen.ts";
 import type { RingInfo } from "../fdinfo.ts";
+import { applySystem } from "./apply.ts";
 import { firstDifference } from "./fdinfo.ts";
-import type { SeenCqe, TraceEvent } from "../program/trace.ts";
+import type { SeenCqe, SystemEvent, TraceEvent } from "../program/trace.ts";
 
 /** Words at the start of a ring that a peek loads. */
 const WORDS = 16;
@@ -57,7 +58,11 @@ export interface Instead {
   readonly later: readonly Cqe[];
   /** The first words of the ring after that; none without a ring. */
   readonly words: readonly number[];
-  readonly backlog: number;
+  readonly backlog: readonly Cqe[];
+  /** What stood in the slots that come next, before. */
+  readonly stale: readonly Cqe[];
+  /** Of another system call: its result can't be what was seen. */
+  readonly refused?: boolean;
   /** Of io_uring_setup: what it would have filled in; with -errno nothing. */
   readonly params?: IoUringParams;
   /** The first line of fdinfo that differs. */
@@ -81,6 +86,8 @@ export function instead(m: Machine, event: TraceEvent, call: TraceEvent | undefi
     }
   }
   const tail = f.hasRing ? f.ring.cachedCqTail : 0;
+  const stale = f.hasRing && event.event === "peek" ? event.cqes.map((_, i) => cqeAt(m, (tail + i) >>> 0)) : [];
+  const refused = peeked?.event === "system" && !canBe(f, peeked);
   if (peeked?.event === "enter") result = enter(f, { toSubmit: peeked.toSubmit, minComplete: peeked.minComplete, flags: peeked.flags, arg: peeked.arg, index: peeked.index });
   if (peeked?.event === "register") result = register(f, peeked.opcode, peeked.arg, peeked.nrArgs, peeked.index);
   const fdinfo = peeked?.event === "fdinfo" && peeked.info !== undefined ? (firstDifference(f, peeked.info) ?? "the same") : undefined;
@@ -92,7 +99,9 @@ export function instead(m: Machine, event: TraceEvent, call: TraceEvent | undefi
     atOnce,
     later: f.hasRing ? newCqes(f, tail).slice(atOnce.length) : [],
     words: f.hasRing ? Array.from({ length: WORDS }, (_, i) => load32(f.ring.ring.bytes, i * 4)) : [],
-    backlog: f.hasRing ? f.ring.overflow.length : 0,
+    backlog: f.hasRing ? f.ring.overflow : [],
+    stale,
+    refused,
     fdinfo,
   };
 }
@@ -103,7 +112,7 @@ export function allowedInstead(m: Machine, event: TraceEvent, call: TraceEvent |
     const { result: returned, atOnce, later, words, backlog, fdinfo } = instead(m, event, call);
     const text = returned === undefined ? "" : `io_uring_${call?.event ?? ""} = ${result(returned)}, `;
     const listed = (cqes: readonly Cqe[]): string => cqes.map(cqe).join(", ");
-    const after = words.length === 0 ? "" : `, sq.head ${words[WORD.sqHead / 4]}, sq.flags 0x${(words[WORD.sqFlags / 4] ?? 0).toString(16)}, sq.dropped ${words[WORD.sqDropped / 4]}, backlog ${backlog}`;
+    const after = words.length === 0 ? "" : `, sq.head ${words[WORD.sqHead / 4]}, sq.flags 0x${(words[WORD.sqFlags / 4] ?? 0).toString(16)}, sq.dropped ${words[WORD.sqDropped / 4]}, backlog ${backlog.length}`;
     return `${text}${fdinfo === undefined ? "" : `fdinfo with ${fdinfo}, `}CQEs [${listed(atOnce)}]${later.length > 0 ? `, sooner or later [${listed(later)}]` : ""}${after}`;
   } catch (error) {
     if (error instanceof Unmodelled || error instanceof WouldBlockForever) return error.message;
@@ -118,10 +127,24 @@ export function callInstead(m: Machine, call: TraceEvent): string {
 
 function newCqes(m: Machine, from: number): Cqe[] {
   const posted: Cqe[] = [];
-  for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) {
-    const at = CQES + (i & (m.ring.cqEntries - 1)) * m.ring.cqeSize;
-    const { bytes } = m.ring.ring;
-    posted.push({ userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) });
-  }
+  for (let i = from; i !== m.ring.cachedCqTail; i = (i + 1) >>> 0) posted.push(cqeAt(m, i));
   return posted;
+}
+
+/** What stands in the slot of this index. */
+function cqeAt({ ring }: Machine, index: number): Cqe {
+  const at = CQES + (index & (ring.cqEntries - 1)) * ring.cqeSize;
+  const { bytes } = ring.ring;
+  return { userData: load64(bytes, at), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) };
+}
+
+/** Makes the call; false where it would have another result. */
+function canBe(m: Machine, call: SystemEvent): boolean {
+  try {
+    applySystem(m, call);
+    return true;
+  } catch (error) {
+    if (error !== NOT_THIS_RUN) throw error;
+    return false;
+  }
 }

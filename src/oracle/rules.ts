@@ -10,7 +10,7 @@ import type { Request } from "../model/request.ts";
 import type { TraceEvent } from "../program/trace.ts";
 import { difference, type Difference } from "./difference.ts";
 import type { Instead } from "./explain.ts";
-import { aboutIt, namesIt, showsIn } from "./telling.ts";
+import { aboutIt, appliesTo, namesIt, showsIn } from "./telling.ts";
 import type { Strictness } from "./verdict.ts";
 
 /** Named at most. */
@@ -18,8 +18,16 @@ const NAMED_MAX = 5;
 /** Programs on the model from which it is reckoned how common a rule is. */
 const COMMON_PROGRAMS = 150;
 const COMMON_SEED = 1;
-/** Milliseconds that the trace may take to be judged without one rule. */
+/** Milliseconds that the trace may take to be judged without one rule, and without all of them one after the other. */
 const DENIED_MS = 200;
+const DENIED_ALL_MS = 5000;
+
+/** A rule that is not obeyed, at one place or at all. */
+interface Denied {
+  id: string | undefined;
+  place: number | undefined;
+  untilMs: number;
+}
 
 interface Cited {
   readonly checker: typeof import("./checker.ts");
@@ -27,7 +35,7 @@ interface Cited {
   readonly interpreter: typeof import("../program/interpreter.ts");
   readonly programs: typeof import("../program/arbitrary.ts");
   readonly explain: typeof import("./explain.ts");
-  readonly book: { readonly cited: Map<string, Map<number, Request | undefined>>; readonly deniable: Set<string>; readonly denied: { id: string | undefined; untilMs: number } };
+  readonly book: { readonly cited: Map<string, Map<number, Request | undefined>>; readonly deniable: Map<string, ReadonlySet<number>>; readonly denied: Denied };
   /** In how many of so many windows a rule was obeyed. */
   readonly common: Map<string, number>;
   windows: number;
@@ -95,18 +103,25 @@ export async function rulesBehind(events: readonly TraceEvent[], at: number, { p
   if (checker.verdict().verdict === "legal") all.push(listen(of, () => void checker.end()));
   const last = all.pop() ?? new Map<string, ReadonlySet<bigint>>();
   const [state] = checker.states;
-  const deniable = [...of.book.deniable];
+  const deniable = [...of.book.deniable].map(([id, places]) => [id, [...places]] as const);
   const event = judged.at(-1);
   if (event === undefined || state === undefined) return [];
-  const { differs, own } = ownWay(of, state, event, judged.at(-2));
-  const explains = new Set(deniable.filter((id) => explainedWithout(of, id, judged, { profile, strictness })));
-  return ranked(of, { differs, last, own, before: all, explains }).slice(0, NAMED_MAX);
+  const known = new Set(all.flatMap((heard) => [...heard.values()]).flatMap((requests) => [...requests]));
+  const { differs, own } = ownWay(of, state, event, judged.at(-2), known);
+  const endMs = Date.now() + DENIED_ALL_MS;
+  const isExplained = (id: string, place?: number): boolean =>
+    Date.now() < endMs && explainedWithout(of, { id, place, untilMs: Math.min(endMs, Date.now() + DENIED_MS) }, judged, { profile, strictness });
+  // What is most about the difference first: on a long trace the time is up before all were tried.
+  deniable.sort(([a], [b]) => aboutIt(b, differs) - aboutIt(a, differs));
+  const explains = new Set(deniable.filter(([id, places]) => isExplained(id) || places.some((place) => isExplained(id, place))).map(([id]) => id));
+  const flags = state.hasRing ? state.ring.flags : undefined;
+  const applies = (id: string): boolean => appliesTo(id, profile, flags);
+  return ranked(of, { differs, last, own, before: all, explains }).filter((id) => applies(id)).slice(0, NAMED_MAX);
 }
 
 /** Would a kernel that does not obey this rule, and all others, show just that? */
-function explainedWithout({ book, checker: { Checker } }: Cited, id: string, events: readonly TraceEvent[], { profile, strictness = "profile" }: RulesOptions): boolean {
-  book.denied.id = id;
-  book.denied.untilMs = Date.now() + DENIED_MS;
+function explainedWithout({ book, checker: { Checker } }: Cited, without: Denied, events: readonly TraceEvent[], { profile, strictness = "profile" }: RulesOptions): boolean {
+  Object.assign(book.denied, without);
   try {
     const checker = new Checker({ profile, strictness, retries: false });
     for (const event of events) {
@@ -123,18 +138,21 @@ function explainedWithout({ book, checker: { Checker } }: Cited, id: string, eve
 }
 
 /** What the model does there by itself, and by which rules. */
-function ownWay(of: Cited, state: Machine, event: TraceEvent, before: TraceEvent | undefined): { readonly differs: Difference; readonly own: Heard } {
+function ownWay(of: Cited, state: Machine, event: TraceEvent, before: TraceEvent | undefined, known: ReadonlySet<bigint>): { readonly differs: Difference; readonly own: Heard } {
   const isCall = event.event === "enter" || event.event === "register";
   const peek: TraceEvent = isCall ? { event: "peek", from: event.to, to: event.to, cqTail: 0, cqes: [], words: [] } : event;
   let allowed: Instead | undefined;
-  const own = listen(of, () => {
+  const own = new Map(listen(of, () => {
     try {
       allowed = of.explain.instead(state, peek, isCall ? event : before);
     } catch (error) {
       if (!(error instanceof Error) || ![Unmodelled.name, WouldBlockForever.name].includes(error.name)) throw error;
     }
-  });
-  return { differs: difference(event, before, allowed), own };
+  }));
+  const differs = difference(event, before, allowed, known);
+  // No line of the model says so: it is what lets a wait run out.
+  if (differs.overdue) own.set("liveness.due", differs.userData);
+  return { differs, own };
 }
 
 interface Evidence {
@@ -158,6 +176,8 @@ const WORTH = {
   /** Its text names the error or the bit that was to be seen, or the one that was seen. */
   namesAllowed: 1,
   namesSeen: 0.5,
+  /** Its text names errors, and a result differs that is none of them, nor should have been. */
+  namesOthers: -1.5,
   /** It was obeyed for a request whose completion differs: there, or earlier. */
   requestThere: 1,
   requestBefore: 0.5,
@@ -179,7 +199,7 @@ function ranked(of: Cited, { differs, last, own, before, explains }: Evidence): 
     const rarity = Math.log((of.windows + 1) / ((of.common.get(id) ?? 0) + 1));
     return (
       (explains.has(id) ? WORTH.explains : 0) + WORTH.shows * aboutIt(id, differs) +
-      (names.allowed ? WORTH.namesAllowed : 0) + (names.seen ? WORTH.namesSeen : 0) +
+      (names.allowed ? WORTH.namesAllowed : 0) + (names.seen ? WORTH.namesSeen : 0) + (names.others ? WORTH.namesOthers : 0) +
       (isFor(last, id) || isFor(own, id) ? WORTH.requestThere : before.some((heard) => isFor(heard, id)) ? WORTH.requestBefore : 0) +
       (own.has(id) ? WORTH.ownWay : 0) + WORTH.rare * Math.min(rarity, RARE_MAX)
     );

@@ -1,6 +1,6 @@
 // Seeded bugs of a shim around a kernel that is right: what a sandbox, a compatibility layer or a library in between
 // does wrong. They decorate the port and know no kernel; the hunt puts them around the model.
-import type { EnterArg, Kernel, Ring, SetupParams } from "../../src/kernel.ts";
+import type { Kernel, Ring, SetupParams } from "../../src/kernel.ts";
 import { KernelError } from "../../src/kernel.ts";
 import { CQE } from "../../src/spec/codec.gen.ts";
 import { EINTR, EINVAL, ENOMEM, IORING_ENTER_GETEVENTS, IORING_SETUP_CQSIZE, IORING_SQ_CQ_OVERFLOW } from "../../src/spec/constants.gen.ts";
@@ -9,7 +9,7 @@ import type { PortBug } from "./bug.ts";
 type Enter = Ring["enter"];
 
 /** The ring with another enter(); everything else, its memory too, is asked of the ring itself. */
-function withEnter(ring: Ring, enter: Enter, register: Ring["register"] = (opcode, arg, nrArgs) => ring.register(opcode, arg, nrArgs)): Ring {
+function withEnter(ring: Ring, enter: Enter, register: Ring["register"] = (...call) => ring.register(...call)): Ring {
   return new Proxy(ring, {
     get: (of, name) => {
       if (name === "enter") return enter;
@@ -31,7 +31,7 @@ function withSetup(kernel: Kernel, setup: (entries: number, params: SetupParams)
   });
 }
 
-type Call = readonly [toSubmit: number, minComplete: number, flags: number, arg?: EnterArg];
+type Call = Readonly<Parameters<Enter>>;
 
 /** Another enter() for every ring, made once for each. */
 const around = (make: (ring: Ring) => (...call: Call) => number) => (kernel: Kernel): Kernel =>
@@ -68,30 +68,34 @@ const bugs: readonly Omit<PortBug, "half">[] = [
   },
   {
     id: "shim-submits-again", title: "a call that took fewer SQEs than asked is repeated", origin: ["#9", "#23"], rules: ["submit.prep-error-stops", "sq.dropped-stops", "enter.returns-consumed", "enter.short-submit-returns"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) => {
-      const result = ring.enter(toSubmit, minComplete, flags, arg);
-      return result > 0 && result < toSubmit ? result + Math.max(0, ring.enter(toSubmit - result, minComplete, flags, arg)) : result;
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) => {
+      const result = ring.enter(toSubmit, minComplete, flags, ...rest);
+      return result > 0 && result < toSubmit ? result + Math.max(0, ring.enter(toSubmit - result, minComplete, flags, ...rest)) : result;
     }),
   },
   {
     id: "shim-interrupt-hides-submit", title: "a call that submitted and was interrupted returns -EINTR", origin: ["#10", "L#1280"], rules: ["enter.submit-count-wins"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) => {
-      const result = ring.enter(toSubmit, minComplete, flags, arg);
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) => {
+      const result = ring.enter(toSubmit, minComplete, flags, ...rest);
       return result > 0 && minComplete > 0 && (flags & IORING_ENTER_GETEVENTS) !== 0 ? -EINTR : result;
     }),
   },
   {
-    id: "shim-submits-apart", title: "a call that submits and waits is made two, and returns what the wait does", origin: ["#11"], rules: ["enter.submit-count-wins", "enter.returns-consumed"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) => {
-      if (toSubmit === 0 || (flags & IORING_ENTER_GETEVENTS) === 0) return ring.enter(toSubmit, minComplete, flags, arg);
+    id: "shim-submits-apart", title: "a call that submits and waits is made two, and returns what the wait does", origin: ["#11"], 
+    // A call that took fewer than asked goes on to its wait too, where it should return at once.
+    rules: ["enter.submit-count-wins", "enter.returns-consumed", "enter.short-submit-returns"],
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) => {
+      if (toSubmit === 0 || (flags & IORING_ENTER_GETEVENTS) === 0) return ring.enter(toSubmit, minComplete, flags, ...rest);
       ring.enter(toSubmit, 0, 0);
-      return ring.enter(0, minComplete, flags, arg);
+      return ring.enter(0, minComplete, flags, ...rest);
     }),
   },
   {
-    id: "shim-drops-getevents", title: "a call that asks for no number of completions loses IORING_ENTER_GETEVENTS", origin: ["#12", "#1", "T#263"], rules: ["overflow.flush-getevents", "taskrun.defer-getevents", "enter.getevents-waits"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) =>
-      minComplete === 0 ? ring.enter(toSubmit, 0, flags & ~IORING_ENTER_GETEVENTS, arg) : ring.enter(toSubmit, minComplete, flags, arg)),
+    id: "shim-drops-getevents", title: "a call that asks for no number of completions loses IORING_ENTER_GETEVENTS", origin: ["#12", "#1", "T#263"], 
+    // Task work that a call with the flag runs before it counts is not run either.
+    rules: ["overflow.flush-getevents", "taskrun.defer-getevents", "taskrun.before-wait", "enter.getevents-waits"],
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) =>
+      minComplete === 0 ? ring.enter(toSubmit, 0, flags & ~IORING_ENTER_GETEVENTS, ...rest) : ring.enter(toSubmit, minComplete, flags, ...rest)),
   },
   {
     id: "shim-busy-while-backlog", title: "io_uring_enter returns -EBUSY while there is a backlog", origin: ["#23", "L#1511"], rules: ["overflow.submit-allowed", "overflow.getevents-not-busy"],
@@ -99,7 +103,7 @@ const bugs: readonly Omit<PortBug, "half">[] = [
   },
   {
     id: "shim-flushes-always", title: "every call asks for completions", origin: ["#1", "#12"], rules: ["overflow.flush-getevents", "taskrun.defer-getevents"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) => ring.enter(toSubmit, (flags & IORING_ENTER_GETEVENTS) === 0 ? 0 : minComplete, flags | IORING_ENTER_GETEVENTS, arg)),
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) => ring.enter(toSubmit, (flags & IORING_ENTER_GETEVENTS) === 0 ? 0 : minComplete, flags | IORING_ENTER_GETEVENTS, ...rest)),
   },
   {
     id: "shim-errno-lost", title: "a negative result becomes -1", origin: ["S14"], rules: ["submit.result-in-cqe"],
@@ -128,8 +132,10 @@ const bugs: readonly Omit<PortBug, "half">[] = [
     }),
   },
   {
-    id: "shim-wait-size-checked", title: "a wait for more than the CQ holds is refused", origin: ["#23"], rules: ["enter.min-complete-clamped"],
-    decorate: around((ring) => (toSubmit, minComplete, flags, arg) => (minComplete > ring.params.cqEntries ? -EINVAL : ring.enter(toSubmit, minComplete, flags, arg))),
+    id: "shim-wait-size-checked", title: "a wait for more than the CQ holds is refused", origin: ["#23"],
+    // Of a call that does not wait min_complete is not looked at, and the shim refuses that too.
+    rules: ["enter.min-complete-clamped", "enter.no-wait-without-getevents"],
+    decorate: around((ring) => (toSubmit, minComplete, flags, ...rest) => (minComplete > ring.params.cqEntries ? -EINVAL : ring.enter(toSubmit, minComplete, flags, ...rest))),
   },
   {
     id: "shim-cancel-forgotten", title: "IORING_REGISTER_SYNC_CANCEL says 0 and does nothing", origin: ["#18", "#19"], rules: ["cancel.sync", "cancel.any-is-all", "cancel.all-counts"],

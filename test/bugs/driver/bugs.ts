@@ -81,7 +81,9 @@ const bugs: readonly Omit<DriverBug, "half">[] = [
     patches: [{ file: "ring-driver", from: "const published = sq.handedOut - sq.publishedSerial; sq.publish();", to: "const published = sq.handedOut - sq.publishedSerial;\n        sq.publish();\n        if (published > 0) sq.sqes.fill(0);" }],
   },
   {
-    id: "tail-published-short", title: "the tail is published without the newest entry", origin: ["#13"], rules: ["enter.returns-consumed"],
+    id: "tail-published-short", title: "the tail is published without the newest entry", origin: ["#13"],
+    // A thread that polls submits what is published, and no call says how many.
+    rules: ["enter.returns-consumed", "sqpoll.submits"],
     patches: [{ file: "sq", from: "Atomics.store(this.#ring, this.#tailAt, this.#tail);", to: "Atomics.store(this.#ring, this.#tailAt, (this.#tail - 1) >>> 0);" }],
   },
   {

@@ -225,6 +225,8 @@ export class Laws {
   /** Of the driver's own polls some completions are nobody's; those that come, come in order. */
   #deliverOwn(completion: Completion): void {
     const at = this.#ownPosted.findIndex((cqe) => equal(cqe, completion));
+    if (at < 0 && this.#ownPosted.some((cqe) => cqe.userData === completion.userData && cqe.res === completion.res))
+      throw new BrokenLaw(["multishot.more-flag"], `readiness came as ${text(completion)}`, "the flags that the kernel posted it with");
     if (at < 0) throw new BrokenLaw(["cq.free-running"], `readiness came as ${text(completion)}`, "what the kernel posted of it, once");
     this.#ownPosted.splice(0, at + 1);
     const fd = Number(completion.userData & 0xffff_ffffn);
@@ -235,7 +237,7 @@ export class Laws {
   /** Nothing more is asked for, and everything is submitted and taken out. */
   atRest(queued: number): void {
     if (this.taken + queued !== this.asked)
-      throw new BrokenLaw(this.#polled ? ["sqpoll.need-wakeup", "liveness.due"] : ["enter.returns-consumed"], `${this.asked} requests were asked for, ${this.taken} reached the kernel and ${queued} are said to be queued`, "none is lost");
+      throw new BrokenLaw(this.#polled ? ["sqpoll.need-wakeup", "sqpoll.submits", "liveness.due"] : ["enter.returns-consumed"], `${this.asked} requests were asked for, ${this.taken} reached the kernel and ${queued} are said to be queued`, "none is lost");
     this.#allRead();
   }
 
@@ -261,8 +263,11 @@ export class Laws {
   }
 }
 
-/** The halves that two values share are one. */
-const halfEqual = (a: bigint, b: bigint): boolean => [a >> 32n === b >> 32n, BigInt.asUintN(32, a) === BigInt.asUintN(32, b)].filter(Boolean).length === 1;
+/** One half is the same, and not because there is nothing in either; the other is not. */
+function halfEqual(a: bigint, b: bigint): boolean {
+  const [low, high] = [BigInt.asUintN(32, a), a >> 32n];
+  return low === BigInt.asUintN(32, b) ? high !== b >> 32n && low !== 0n : high === b >> 32n && high !== 0n;
+}
 const equal = (seen: SeenCqe, { userData, res, flags }: Completion): boolean => seen.userData === userData && seen.res === res && seen.flags === flags;
 const text = ({ userData, res, flags }: Completion | SeenCqe): string => `{0x${userData.toString(16)} ${res}${flags === 0 ? "" : ` flags 0x${flags.toString(16)}`}}`;
 

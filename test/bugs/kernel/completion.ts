@@ -93,14 +93,14 @@ export const COMPLETION = onModel([
     rare: "only a hostile program whose cq.head lies shows when it is read",
     origin: ["S10"], rules: ["cq.window-cached"],
     patches: [
-      { file: "completion", from: "if (ring.cqWindow < slots && !refillWindow", to: "ring.cqWindow = 0;\n    if (ring.cqWindow < slots && !refillWindow" },
+      { file: "completion", from: "if (m.ring.cqWindow >= slots) return true;", to: "m.ring.cqWindow = 0;" },
     ],
   },
   {
     id: "errno-collapsed", title: "every failure completes with -1",
     origin: ["S14"], rules: ["submit.result-in-cqe"],
     patches: [
-      { file: "completion", from: "export function cqeOf(r) { const cqe = { userData: r.userData, res: r.res, flags: r.cflags };", to: "export function cqeOf(r) {\n    const cqe = { userData: r.userData, res: Math.max(r.res, -1), flags: r.cflags };" },
+      { file: "completion", from: "const cqe = { userData: r.userData, res: r.res, flags: r.cflags };", to: "const cqe = { userData: r.userData, res: Math.max(r.res, -1), flags: r.cflags };" },
     ],
   },
   {

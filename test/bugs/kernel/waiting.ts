@@ -29,21 +29,21 @@ export const WAITING = onModel([
     id: "times-out-with-cqes", title: "a wait that runs out says -ETIME though there are completions",
     origin: ["#11", "L#1252"], rules: ["enter.timeout-with-cqes"],
     patches: [
-      { file: "enter", from: "if (empty && ended === \"timeout\")", to: "if (ended === \"timeout\")" },
+      { file: "enter", from: "if (cqVisible(m) !== 0) return 0;", to: "if (cqVisible(m) !== 0 && ended !== \"timeout\") return 0;" },
     ],
   },
   {
     id: "timeout-hidden", title: "a wait that runs out returns 0",
     origin: ["#11"], rules: ["enter.timeout-etime"],
     patches: [
-      { file: "enter", from: "if (empty && ended === \"timeout\")", to: "if (false)" },
+      { file: "enter", from: "return ended === \"timeout\" ? -ETIME : -EINTR;", to: "return ended === \"timeout\" ? 0 : -EINTR;" },
     ],
   },
   {
     id: "wait-error-wins", title: "a call that has submitted returns the error of its wait",
     origin: ["#11", "#10", "L#1252"], rules: ["enter.submit-count-wins"],
     patches: [
-      { file: "enter", from: "return submitted !== 0 ? submitted : waited; }", to: "return waited < 0 ? waited : submitted !== 0 ? submitted : waited; }" },
+      { file: "enter", from: "if (submitted !== 0) return submitted; return waited;", to: "if (submitted !== 0 && waited >= 0) return submitted;\n    return waited;" },
     ],
   },
   {
