@@ -33,7 +33,7 @@ The instrumented build and the corpus are left in ${SAVE_DIRECTORY}/mutants.
 Exit codes: 0 at least ${TARGET * 100} % of the mutants are killed, 1 fewer are, 2 usage, 3 no real kernel though RINGSPEC_REQUIRE_REAL=1`;
 
 /** Illegal traces that are made of each. */
-const CHANGES_EACH = 3;
+const CHANGES_EACH = 4;
 
 interface Options {
   readonly mutants: number;

@@ -14,10 +14,11 @@ import { PROFILE_6_18, PROFILES } from "../../src/model/profile.ts";
 import { packageRoot } from "../../src/real/addon.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
 import type { Strictness } from "../../src/oracle/verdict.ts";
-import { formatTrace, parseTrace } from "../../src/program/trace.ts";
+import { formatTrace, parseTrace, type TraceEvent } from "../../src/program/trace.ts";
 import { vectorFileSchema } from "../../src/vector/vector.ts";
 import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
+import { move } from "./moves.ts";
 import { RECORD_TO } from "./recorder.ts";
 
 export interface Judging {
@@ -131,18 +132,23 @@ export function recordScripts(folder: string): string[] {
   });
 }
 
-/** Changes that the mutator makes of these traces and that a trace reader would take: of each trace `each` kinds, in turn. */
+const MOVES = ["sooner", "later"] as const;
+const CHANGES = [...MUTATION_CLASSES, ...MOVES] as const;
+
+function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number], seed: number): readonly TraceEvent[] | undefined {
+  return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
+}
+
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
   return traces.flatMap(({ text, by }, number) => {
     const { events } = parseTrace(text);
-    const kinds = MUTATION_CLASSES.length;
-    const turns = MUTATION_CLASSES.map((_, i) => MUTATION_CLASSES[(number * each + i) % kinds] ?? "res");
     const made: Entry[] = [];
-    for (const kind of turns) {
-      if (made.length >= each) break;
-      const change = mutate(events, kind, seed + number);
+    for (let i = 0; i < CHANGES.length && made.length < each; i++) {
+      const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
+      const change = changeOf(events, kind, seed + number);
       if (change === undefined) continue;
-      const text = formatTrace({ version: 1, events: change.events });
+      const text = formatTrace({ version: 1, events: change });
       try {
         parseTrace(text);
       } catch {

@@ -71,7 +71,7 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   const first = await cover({ build, judgings }, write("recorded.jsonl", entries), jobs);
   const legal = from(first, entries, "legal", LEGAL_MS);
   say(`${legal.length} of ${entries.length} recorded traces are legal, and kept`);
-  const bases = shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed).slice(0, wanted.bases);
+  const bases = near(shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed), wanted.bases);
   const changes = changed(bases.map(({ entry }) => entry), seed, wanted.each);
   const second = await cover({ build, judgings }, write("changed.jsonl", changes), jobs);
   const illegal = from(second, changes, "illegal", ILLEGAL_MS);
@@ -79,6 +79,27 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   const all = [...shuffled(legal, seed), ...shuffled(illegal, seed)];
   const corpus = write("corpus.jsonl", all.map(({ entry }) => entry));
   return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed };
+}
+
+/** So many changed traces come from near each mutant. */
+const NEAR = 3;
+
+/** At most so many of these, so that each mutant is come by a few of them, the quickest; the others are as they come. */
+function near<T extends { readonly kept: Kept }>(traces: readonly T[], most: number): T[] {
+  const times = new Map<number, number>();
+  const chosen: T[] = [];
+  const others: T[] = [];
+  for (const trace of traces.toSorted((a, b) => a.kept.ms - b.kept.ms)) {
+    const ids = [...trace.kept.ids];
+    if (!ids.some((id) => (times.get(id) ?? 0) < NEAR)) {
+      others.push(trace);
+      continue;
+    }
+    chosen.push(trace);
+    for (const id of ids) times.set(id, (times.get(id) ?? 0) + 1);
+  }
+  const rest = new Set(others);
+  return [...chosen, ...traces.filter((trace) => rest.has(trace))].slice(0, most);
 }
 
 /** Of the newest release so many times more programs are run. */
@@ -107,17 +128,20 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   return { entries, judgings, release };
 }
 
-/** What one mutant's traces may take in all without it and with counts: all are tried that come by it, within this. */
-const LEGAL_BUDGET_MS = 15_000;
-const ILLEGAL_BUDGET_MS = 20_000;
+/** What one mutant's traces may take in all, without it and with counts: the quickest first, then others as they come. */
+const BUDGETS_MS = { legal: { quick: 6000, others: 8000 }, illegal: { quick: 8000, others: 4000 } } as const;
 
 /** The traces that come by a mutant, legal ones first. */
 export function orderFor({ kept, loaded }: Prepared, mutant: Mutant): number[] {
-  const left = { legal: LEGAL_BUDGET_MS, illegal: ILLEGAL_BUDGET_MS };
-  return kept.flatMap(({ expected, ids, ms }, number) => {
-    if (left[expected] <= 0 || !(ids.has(mutant.id) || loaded.has(mutant.id))) return [];
-    left[expected] -= ms;
-    return [number];
+  return (["legal", "illegal"] as const).flatMap((what) => {
+    const by = kept.flatMap(({ expected, ids, ms }, number) => (expected === what && (ids.has(mutant.id) || loaded.has(mutant.id)) ? [{ number, ms }] : []));
+    const within = (traces: typeof by, limitMs: number): typeof by => {
+      let spentMs = 0;
+      return traces.filter(({ ms }) => (spentMs += ms) <= limitMs);
+    };
+    const quick = within(by.toSorted((a, b) => a.ms - b.ms), BUDGETS_MS[what].quick);
+    const taken = new Set(quick);
+    return [...quick, ...within(by.filter((trace) => !taken.has(trace)), BUDGETS_MS[what].others)].map(({ number }) => number);
   });
 }
 
