@@ -34,6 +34,8 @@ export interface About {
   /** Drawn, and not counted: the compiler refuses them. */
   readonly refused: number;
   readonly ignored: ReadonlyMap<string, number>;
+  /** Traces that were left out in the run. */
+  readonly odd: number;
 }
 
 export function corpusRows(kept: readonly Kept[]): CorpusRow[] {
@@ -167,7 +169,8 @@ ${table(["Sample", ""], [
 
 Recorded at the start of the run, on the ${about.backend} kernel (${about.release}) and, as releases that no kernel here is of, on the model. Only
 traces that the model as it is calls legal are kept, and of these with one change (\`test/attack\`) only those that it calls illegal.
-Each mutant is judged against the traces that come by the place where it differs.
+Each mutant is judged against the traces that come by the place where it differs. The trace that kills it is judged again without it:
+${about.odd} traces were judged otherwise then, and left out.
 
 ${table(["Traces", "Legal", "Illegal"], [...about.corpus.map(({ from, legal, illegal }) => [from, legal, illegal]), ["all", result.legal, result.illegal]])}
 
