@@ -47,7 +47,6 @@ export const RINGS: readonly Drawing["ringFlags"][] = [
 ];
 const OPS_MAX = 24;
 const VECTOR_FILE = join("spec", "vector", "vectors.json");
-const VECTOR_TIMES = 4;
 /** Longer traces of scripts are left out, in characters. */
 const SCRIPT_MAX = 100_000;
 /** Programs that are run at once. */
@@ -76,12 +75,13 @@ export async function record(backend: Backend, seed: number, programs: number, r
   }
 }
 
-/** Programs of spec/vector, each a few times: what they do is known to differ from run to run. */
-export async function recordVectors(backend: Backend, seed: number): Promise<string[]> {
+/** Programs of spec/vector, each so many times: what they do is known to differ from run to run. */
+export async function recordVectors(backend: Backend, seed: number, times: number): Promise<string[]> {
+  if (times === 0) return [];
   const { vectors } = vectorFileSchema.parse(JSON.parse(readFileSync(join(packageRoot, VECTOR_FILE), "utf8")));
   const pool = new Pool({ backend, jobs: 1 });
   try {
-    const jobs = Array.from({ length: VECTOR_TIMES }, () => vectors).flat();
+    const jobs = Array.from({ length: times }, () => vectors).flat();
     const outcomes = await Promise.all(jobs.map(({ program }, i) =>
       pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, i) }) })));
     return outcomes.flatMap(({ verdict, trace }) => (verdict.verdict === "legal" && trace !== undefined ? [trace] : []));

@@ -15,6 +15,8 @@ export interface Wanted {
   readonly older: number;
   /** Scripts of test/integration/rule are recorded too. */
   readonly scripts: boolean;
+  /** How often each program of spec/vector is run. */
+  readonly vectors: number;
   /** Legal traces that changed ones are made of, at most, and how many of each. */
   readonly bases: number;
   readonly each: number;
@@ -113,7 +115,7 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   const judgings = [judging];
   const entries: Entry[] = traces.map((text) => ({ from: `programs on the ${backend} kernel`, by: 0, text }));
   say(`${entries.length} legal traces of ${wanted.programs} programs on the ${backend} kernel ${release}`);
-  const vectors = await recordVectors(backend, seed);
+  const vectors = await recordVectors(backend, seed, wanted.vectors);
   say(`${vectors.length} legal traces of spec/vector`);
   entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
   if (backend === "real" && wanted.scripts) {
