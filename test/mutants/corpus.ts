@@ -18,7 +18,7 @@ import { formatTrace, parseTrace, type TraceEvent } from "../../src/program/trac
 import { vectorFileSchema } from "../../src/vector/vector.ts";
 import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
-import { move } from "./moves.ts";
+import { hasten, move } from "./moves.ts";
 import { RECORD_TO } from "./recorder.ts";
 
 export interface Judging {
@@ -48,7 +48,7 @@ export const RINGS: readonly Drawing["ringFlags"][] = [
 const OPS_MAX = 24;
 const VECTOR_FILE = join("spec", "vector", "vectors.json");
 /** Longer traces of scripts are left out, in characters. */
-const SCRIPT_MAX = 100_000;
+const SCRIPT_MAX = 400_000;
 /** Programs that are run at once. */
 const BATCH = 50;
 
@@ -132,10 +132,10 @@ export function recordScripts(folder: string): string[] {
   });
 }
 
-const MOVES = ["sooner", "later"] as const;
-const CHANGES = [...MUTATION_CLASSES, ...MOVES] as const;
+const CHANGES = [...MUTATION_CLASSES, "sooner", "later", "hastened", "hastened"] as const;
 
 function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number], seed: number): readonly TraceEvent[] | undefined {
+  if (kind === "hastened") return hasten(events, seed);
   return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
 }
 

@@ -1,6 +1,7 @@
-// Changes of when a completion is seen: a look sooner than it was, or a look later. What is seen in all stays the same.
-// A model that is made to do at once what takes a wait, or the other way round, calls these legal.
-import type { PeekEvent, SeenCqe, TraceEvent } from "../../src/program/trace.ts";
+// Changes of when things happen. A completion is seen a look sooner than it was, or a look later; or a call takes no
+// time, and all behind it is as much earlier. What is seen in all stays the same. A model that is made to do at once what
+// takes a wait, or the other way round, calls these legal.
+import type { EnterEvent, PeekEvent, SeenCqe, TraceEvent } from "../../src/program/trace.ts";
 import { Draw } from "../attack/draw.ts";
 
 type Looks = readonly [first: number, second: number];
@@ -37,4 +38,22 @@ export function move(events: readonly TraceEvent[], kind: "sooner" | "later", se
     changed[pair[1]] = withCqes(second, word, [...first.cqes.slice(-1), ...second.cqes], 0);
   }
   return changed;
+}
+
+const SHORT_NS = 1000n;
+const LONG_NS = 1_000_000n;
+
+/** One io_uring_enter that took a millisecond or more takes a microsecond; undefined where none took so long. */
+export function hasten(events: readonly TraceEvent[], seed: number): TraceEvent[] | undefined {
+  const slow = events.filter((event): event is EnterEvent => event.event === "enter" && event.to - event.from >= LONG_NS);
+  // A time that is over too soon is what says most.
+  const failed = slow.filter(({ result }) => result < 0);
+  const wait = new Draw(seed).pick(failed.length > 0 ? failed : slow);
+  if (wait === undefined) return undefined;
+  const saved = wait.to - wait.from - SHORT_NS;
+  const at = events.indexOf(wait);
+  return events.map((event, i) => {
+    if (i < at) return event;
+    return i === at ? { ...wait, to: wait.to - saved } : { ...event, from: event.from - saved, to: event.to - saved };
+  });
 }
