@@ -103,8 +103,11 @@ const oneLine = (text: string): string => {
 export const nameOf = ({ file, line, kind, original, replacement }: Mutant): string =>
   `${file}:${line} ${kind}: ${oneLine(original)} -> ${oneLine(replacement)}`;
 
-/** Stays the same where lines move. */
-export const keyOf = ({ file, kind, original, replacement }: Mutant): string => `${file} ${kind}: ${oneLine(original)} -> ${oneLine(replacement)}`;
+/** The line that it is in, without its number, and the change: stays the same where lines move. */
+export function keyOf({ file, line, original, replacement }: Mutant): string {
+  const text = readFileSync(join(packageRoot, "src", "model", file), "utf8").split("\n")[line - 1] ?? "";
+  return `${file}, ${text.trim()}: ${oneLine(original)} -> ${oneLine(replacement)}`;
+}
 
 export function lineOf({ mutant, fate, ms }: Judged, number: number): string {
   const way = wayOf(fate);

@@ -47,7 +47,7 @@ const LONG_NS = 1_000_000n;
 export function hasten(events: readonly TraceEvent[], seed: number): TraceEvent[] | undefined {
   const slow = events.filter((event): event is EnterEvent => event.event === "enter" && event.to - event.from >= LONG_NS);
   // A time that is over too soon is what says most.
-  const failed = slow.filter(({ result }) => result < 0);
+  const failed = slow.filter(({ result = 0 }) => result < 0);
   const wait = new Draw(seed).pick(failed.length > 0 ? failed : slow);
   if (wait === undefined) return undefined;
   const saved = wait.to - wait.from - SHORT_NS;
