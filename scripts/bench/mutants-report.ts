@@ -34,6 +34,8 @@ export interface About {
   /** Drawn, and not counted: the compiler refuses them. */
   readonly refused: number;
   readonly ignored: ReadonlyMap<string, number>;
+  /** Traces that were left out in the run. */
+  readonly odd: number;
 }
 
 export function corpusRows(kept: readonly Kept[]): CorpusRow[] {
@@ -101,8 +103,11 @@ const oneLine = (text: string): string => {
 export const nameOf = ({ file, line, kind, original, replacement }: Mutant): string =>
   `${file}:${line} ${kind}: ${oneLine(original)} -> ${oneLine(replacement)}`;
 
-/** Stays the same where lines move. */
-export const keyOf = ({ file, kind, original, replacement }: Mutant): string => `${file} ${kind}: ${oneLine(original)} -> ${oneLine(replacement)}`;
+/** The line that it is in, without its number, and the change: stays the same where lines move. */
+export function keyOf({ file, line, original, replacement }: Mutant): string {
+  const text = readFileSync(join(packageRoot, "src", "model", file), "utf8").split("\n")[line - 1] ?? "";
+  return `${file}, ${text.trim()}: ${oneLine(original)} -> ${oneLine(replacement)}`;
+}
 
 export function lineOf({ mutant, fate, ms }: Judged, number: number): string {
   const way = wayOf(fate);
@@ -167,7 +172,8 @@ ${table(["Sample", ""], [
 
 Recorded at the start of the run, on the ${about.backend} kernel (${about.release}) and, as releases that no kernel here is of, on the model. Only
 traces that the model as it is calls legal are kept, and of these with one change (\`test/attack\`) only those that it calls illegal.
-Each mutant is judged against the traces that come by the place where it differs.
+Each mutant is judged against the traces that come by the place where it differs. The trace that kills it is judged again without it:
+${about.odd} traces were judged otherwise then, and left out.
 
 ${table(["Traces", "Legal", "Illegal"], [...about.corpus.map(({ from, legal, illegal }) => [from, legal, illegal]), ["all", result.legal, result.illegal]])}
 

@@ -10,7 +10,7 @@ import { packageRoot } from "../../src/real/addon.ts";
 import { compilerCheck } from "../../test/mutants/compiles.ts";
 import { shuffled } from "../../test/mutants/corpus.ts";
 import type { Mutant } from "../../test/mutants/instrument.ts";
-import { control, fateOf, prepare } from "../../test/mutants/prepare.ts";
+import { fateOf, prepare } from "../../test/mutants/prepare.ts";
 import { corpusRows, jsonOf, lineOf, reportOf, summaryLines, TARGET, type About, type Judged } from "./mutants-report.ts";
 
 const REPORT = join("docs", "reports", "mutants.md");
@@ -18,9 +18,10 @@ const HELP = `npm run bench:mutants -- [options]
 
   --mutants N    mutants that are drawn and judged (400)
   --seed N       of the sample, the programs and the changes (1)
-  --programs N   programs that are run to record legal traces (2400)
+  --programs N   programs that are run to record legal traces (1600)
   --older N      programs that the model runs as each release, five times as many as 6.18 (300)
-  --bases N      legal traces that illegal ones are made of (900)
+  --bases N      legal traces that illegal ones are made of (800)
+  --minutes N    of judging; then the report is of the mutants that were judged by then (60)
   --jobs N       processes that judge (2)
   --only FILE    only mutants of this file of src/model; the report stays as it is
   --model        record on the model, also where there is a real kernel
@@ -32,8 +33,9 @@ The instrumented build and the corpus are left in ${SAVE_DIRECTORY}/mutants.
 
 Exit codes: 0 at least ${TARGET * 100} % of the mutants are killed, 1 fewer are, 2 usage, 3 no real kernel though RINGSPEC_REQUIRE_REAL=1`;
 
+const VECTOR_TIMES = 4;
 /** Illegal traces that are made of each. */
-const CHANGES_EACH = 3;
+const CHANGES_EACH = 4;
 
 interface Options {
   readonly mutants: number;
@@ -42,6 +44,7 @@ interface Options {
   readonly older: number;
   readonly bases: number;
   readonly jobs: number;
+  readonly minutes: number;
   readonly only: string | undefined;
   readonly model: boolean;
   readonly scripts: boolean;
@@ -52,21 +55,21 @@ interface Options {
 function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
-      mutants: { type: "string", default: "400" }, seed: { type: "string", default: "1" }, programs: { type: "string", default: "2400" },
-      older: { type: "string", default: "300" }, bases: { type: "string", default: "900" }, jobs: { type: "string", default: "2" },
-      only: { type: "string" }, model: { type: "boolean", default: false }, "no-scripts": { type: "boolean", default: false },
+      mutants: { type: "string", default: "400" }, seed: { type: "string", default: "1" }, programs: { type: "string", default: "1600" },
+      older: { type: "string", default: "300" }, bases: { type: "string", default: "800" }, jobs: { type: "string", default: "2" },
+      minutes: { type: "string", default: "60" }, only: { type: "string" }, model: { type: "boolean", default: false }, "no-scripts": { type: "boolean", default: false },
       "no-report": { type: "boolean", default: false }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false },
     },
   });
   if (values.help) return undefined;
-  const number = (name: "mutants" | "seed" | "programs" | "older" | "bases" | "jobs", least: number): number => {
+  const number = (name: "mutants" | "seed" | "programs" | "older" | "bases" | "jobs" | "minutes", least: number): number => {
     const text = values[name];
     if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
     throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 100)}`);
   };
   return {
     mutants: number("mutants", 1), seed: number("seed", 0), programs: number("programs", 1), older: number("older", 0), bases: number("bases", 0),
-    jobs: number("jobs", 1), only: values.only, model: values.model, scripts: !values["no-scripts"],
+    jobs: number("jobs", 1), minutes: number("minutes", 1), only: values.only, model: values.model, scripts: !values["no-scripts"],
     report: !values["no-report"] && values.only === undefined, json: values.json,
   };
 }
@@ -78,41 +81,43 @@ async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: Ab
   const { backend, missing } = chooseBackend(options.model ? "model" : "auto");
   process.stdout.write(sayMissing(missing));
   const prepared = await prepare({
-    backend, seed, programs, older, scripts: options.scripts, bases, each: CHANGES_EACH, directory: resolve(SAVE_DIRECTORY, "mutants"), jobs, say,
+    backend, seed, programs, older, scripts: options.scripts, vectors: VECTOR_TIMES, bases, each: CHANGES_EACH, directory: resolve(SAVE_DIRECTORY, "mutants"), jobs, say,
   });
   const { mutants, kept, loaded, release, ignored } = prepared;
   const from = shuffled(mutants.filter(({ file }) => options.only === undefined || file === options.only), seed);
   if (from.length === 0) throw new TypeError(`--only: expected a file of src/model that has mutants, got "${options.only}"; for example: --only timeout.ts`);
-  const compiles = compilerCheck();
-  const drawn: Mutant[] = [];
-  let refused = 0;
-  for (const mutant of from) {
-    if (drawn.length === options.mutants) break;
-    if (compiles(mutant)) drawn.push(mutant);
-    else refused++;
-  }
-  say(`${drawn.length} mutants drawn; ${refused} more were, that the compiler refuses`);
   const met = new Set(kept.flatMap(({ ids }) => [...ids]));
   const unmet = mutants.filter(({ id }) => !met.has(id) && !loaded.has(id));
   say(`the corpus comes by all but ${unmet.length} of ${mutants.length} mutants`);
-  await control(prepared, jobs);
-  say("without a mutant it is judged as before");
 
+  const compiles = compilerCheck();
+  const drawn: Mutant[] = [];
+  let refused = 0;
   const judged: Judged[] = [];
-  const waiting = drawn.values();
+  const waiting = from.values();
+  const endMs = performance.now() + 60_000 * options.minutes;
   const lane = async (): Promise<void> => {
     for (const mutant of waiting) {
+      if (!compiles(mutant)) {
+        refused++;
+        continue;
+      }
+      drawn.push(mutant);
       const startedMs = performance.now();
       const fate = await fateOf(prepared, mutant);
       const one = { mutant, fate, ms: performance.now() - startedMs };
       judged.push(one);
       process.stdout.write(`${lineOf(one, judged.length)}\n`);
+      if (drawn.length >= options.mutants || performance.now() > endMs) break;
     }
   };
   await Promise.all(Array.from({ length: jobs }, lane));
+  if (judged.length < Math.min(options.mutants, from.length - refused)) say(`after ${options.minutes} minutes ${judged.length} are judged: the first of the sample`);
+  say(`${refused} more were drawn, that the compiler refuses`);
+  say(`${prepared.odd.size} traces were judged otherwise when they were judged again without the mutant, and left out`);
   const places = new Map(drawn.map((mutant, i) => [mutant, i]));
   judged.sort((a, b) => (places.get(a.mutant) ?? 0) - (places.get(b.mutant) ?? 0));
-  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, refused, ignored } };
+  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, refused, ignored, odd: prepared.odd.size } };
 }
 
 async function main(): Promise<number> {

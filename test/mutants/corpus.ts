@@ -14,10 +14,11 @@ import { PROFILE_6_18, PROFILES } from "../../src/model/profile.ts";
 import { packageRoot } from "../../src/real/addon.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
 import type { Strictness } from "../../src/oracle/verdict.ts";
-import { formatTrace, parseTrace } from "../../src/program/trace.ts";
+import { formatTrace, parseTrace, type TraceEvent } from "../../src/program/trace.ts";
 import { vectorFileSchema } from "../../src/vector/vector.ts";
 import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
+import { hasten, move } from "./moves.ts";
 import { RECORD_TO } from "./recorder.ts";
 
 export interface Judging {
@@ -46,9 +47,8 @@ export const RINGS: readonly Drawing["ringFlags"][] = [
 ];
 const OPS_MAX = 24;
 const VECTOR_FILE = join("spec", "vector", "vectors.json");
-const VECTOR_TIMES = 4;
 /** Longer traces of scripts are left out, in characters. */
-const SCRIPT_MAX = 100_000;
+const SCRIPT_MAX = 400_000;
 /** Programs that are run at once. */
 const BATCH = 50;
 
@@ -75,12 +75,13 @@ export async function record(backend: Backend, seed: number, programs: number, r
   }
 }
 
-/** Programs of spec/vector, each a few times: what they do is known to differ from run to run. */
-export async function recordVectors(backend: Backend, seed: number): Promise<string[]> {
+/** Programs of spec/vector, each so many times: what they do is known to differ from run to run. */
+export async function recordVectors(backend: Backend, seed: number, times: number): Promise<string[]> {
+  if (times === 0) return [];
   const { vectors } = vectorFileSchema.parse(JSON.parse(readFileSync(join(packageRoot, VECTOR_FILE), "utf8")));
   const pool = new Pool({ backend, jobs: 1 });
   try {
-    const jobs = Array.from({ length: VECTOR_TIMES }, () => vectors).flat();
+    const jobs = Array.from({ length: times }, () => vectors).flat();
     const outcomes = await Promise.all(jobs.map(({ program }, i) =>
       pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, i) }) })));
     return outcomes.flatMap(({ verdict, trace }) => (verdict.verdict === "legal" && trace !== undefined ? [trace] : []));
@@ -131,18 +132,23 @@ export function recordScripts(folder: string): string[] {
   });
 }
 
-/** Changes that the mutator makes of these traces and that a trace reader would take: of each trace `each` kinds, in turn. */
+const CHANGES = [...MUTATION_CLASSES, "sooner", "later", "hastened", "hastened"] as const;
+
+function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number], seed: number): readonly TraceEvent[] | undefined {
+  if (kind === "hastened") return hasten(events, seed);
+  return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
+}
+
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
   return traces.flatMap(({ text, by }, number) => {
     const { events } = parseTrace(text);
-    const kinds = MUTATION_CLASSES.length;
-    const turns = MUTATION_CLASSES.map((_, i) => MUTATION_CLASSES[(number * each + i) % kinds] ?? "res");
     const made: Entry[] = [];
-    for (const kind of turns) {
-      if (made.length >= each) break;
-      const change = mutate(events, kind, seed + number);
+    for (let i = 0; i < CHANGES.length && made.length < each; i++) {
+      const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
+      const change = changeOf(events, kind, seed + number);
       if (change === undefined) continue;
-      const text = formatTrace({ version: 1, events: change.events });
+      const text = formatTrace({ version: 1, events: change });
       try {
         parseTrace(text);
       } catch {

@@ -238,7 +238,8 @@ export function recordedKernel<T extends Kernel>(kernel: T): T {
   const recorder = new Recorder(kernel);
   let closed = false;
   return over(kernel, {
-    memory: over(kernel.memory, { alloc: (size: number, align?: number) => recorder.alloc(size, align) }),
+    // What is freed stays until the kernel is closed: in a trace no two allocations share an address.
+    memory: over(kernel.memory, { alloc: (size: number, align?: number) => recorder.alloc(size, align), free: () => {} }),
     system: recorder.recordedSystem(),
     setup: (entries: number, params?: Parameters<Kernel["setup"]>[1]) => recorder.setup(entries, params),
     close: () => {

@@ -32,3 +32,20 @@ onBoth("[rw.nonblock-fails-on-worker] [rw.nonblock-still-waits] woken too often 
   expect(results).toHaveLength(140);
   expect(new Set(results)).toEqual(new Set([1, -abi.EAGAIN]));
 });
+
+onBoth("[rw.bad-vector] 1024 parts, and one more", (on) => {
+  const part = { addr: on.buffer(4).addr, len: 1 };
+  for (const [count, result] of [[1024, 16], [1025, -abi.EINVAL]] as const) {
+    const addr = on.iovec(...Array.from({ length: count }, () => part));
+    expect(on.ring().results({ opcode: abi.IORING_OP_READV, fd: on.file(16, `parts${count}`), addr, len: count, userData: 1n })).toEqual([[1n, result]]);
+  }
+});
+
+onBoth("[rw.result-count] a pipe keeps the whole pages in front of the part that faults", (on) => {
+  const page = on.kernel.memory.alloc(4096, 4096);
+  const bad = { addr: on.kernel.memory.faultAddress, len: 10 };
+  for (const [parts, result] of [[[{ addr: page.addr, len: 4096 }, bad], 4096], [[bad], -abi.EFAULT]] as const) {
+    const pipe = on.pipe();
+    expect(on.ring().results({ opcode: abi.IORING_OP_WRITEV, fd: pipe.write, addr: on.iovec(...parts), len: parts.length, userData: 1n })).toEqual([[1n, result]]);
+  }
+});

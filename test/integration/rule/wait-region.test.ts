@@ -188,6 +188,8 @@ onBoth("[enter.reg-wait-entry] a time, and none", (on) => {
   // What is written now is read by the next call. Neither its sign nor its nanoseconds are checked.
   expect(to.write(64, { seconds: -1n }).timed(64)[0]).toBe(-abi.ETIME);
   expect(to.write(64, { ns: 1_100n * MS }).timed(64)[1]).toBeGreaterThanOrEqual(1100);
+  // They are added to the seconds, below zero too.
+  expect(to.write(64, { seconds: 5n, ns: -4_990n * MS }).timed(64)).toEqual([-abi.ETIME, expect.toSatisfy((ms: number) => ms >= 10 && ms < 4000)]);
   const until = on.kernel.nowNs() + 8n * MS;
   expect(to.write(64, { ns: until }).enter(64, 1, WAITS | abi.IORING_ENTER_ABS_TIMER)).toBe(-abi.ETIME);
   expect(on.kernel.nowNs()).toBeGreaterThanOrEqual(until);
