@@ -41,6 +41,8 @@ async function citing(): Promise<(program: Program, profile: KernelProfile) => F
   const part = async (name: string): Promise<unknown> => import(new URL(`../cited/${name}`, import.meta.url).href);
   const { explore } = (await part("oracle/explore/explore.js")) as typeof import("../src/oracle/explore/explore.ts");
   const kernel = (await part("kernel.js")) as typeof import("../src/kernel.ts");
+  // What no outcome shows is not covered, though programs come by it.
+  const excused = excusesOf();
   const { cited } = (await part("model/cite.js")) as { readonly cited: Map<string, unknown> };
 
   return (program, profile) => {
@@ -55,7 +57,7 @@ async function citing(): Promise<(program: Program, profile: KernelProfile) => F
         return undefined;
       }
       if (!found.complete || found.outcomes.length > OUTCOMES_MAX || found.outcomes.some(({ end }) => end !== undefined)) return undefined;
-      return { outcomes: found.outcomes, rules: new Set(cited.keys()) };
+      return { outcomes: found.outcomes, rules: new Set([...cited.keys()].filter((id) => excused[id] === undefined)) };
     } catch (error) {
       if (error instanceof kernel.Unmodelled || error instanceof Unmodelled) return undefined;
       throw error;

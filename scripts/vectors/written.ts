@@ -93,6 +93,10 @@ export const WRITTEN: readonly Written[] = [
   { for: ["setup.disabled-enter"], program: program([nop(0xa1), submit, { op: "enter", toSubmit: 0, minComplete: 0, flags: 0 }], { ring: { flags: ["R_DISABLED"] } }) },
   { for: ["cq.mixed-filler"], program: program([nop(0xa1), nop(0xa2), nop(0xa3), ...end, sqe(0xa4, { opcode: "NOP", opFlags: NOP_CQE32, off: 5, addr: { is: "number", number: 6 } }), ...end], { ring: { entries: 2, flags: ["CQE_MIXED", "CQSIZE"], cqEntries: 4 } }) },
   {
+    for: ["iopoll.nop"], shows: { "iopoll.nop": "the NOP completes with 0, as on any other ring" },
+    program: program([nop(0xa1), ...end], { ring: { unknownFlags: IOPOLL } }),
+  },
+  {
     for: ["iopoll.opcodes", "iopoll.files", "iopoll.never-waits", "iopoll.argument"],
     program: program(
       [

@@ -167,8 +167,15 @@ export function cancelTimeout(m: Machine, matches: (r: Request) => boolean): num
   return -ENOENT;
 }
 
+function usesUnused(m: Machine, sqe: Sqe): boolean {
+  const unused = sqe.addr3 !== 0n || sqe.pad !== 0n;
+  // [timeout.unused-zero]
+  return unused && obeys(m.profile, "timeout.unused-zero");
+}
+
 /** __io_timeout_prep */
 export function prepareTimer(m: Machine, r: Request, sqe: Sqe): number {
+  if (usesUnused(m, sqe)) return -EINVAL;
   // [timeout.len-one]
   if (sqe.bufIndex !== 0 || sqe.len !== 1 || sqe.spliceFdIn !== 0) return -EINVAL;
   const flags = sqe.opFlags;
@@ -197,7 +204,7 @@ export const timeout: Operation = {
 export const timeoutRemove: Operation = {
   prepare(m, r, sqe) {
     if ((r.flags & (REQ.FIXED_FILE | REQ.BUFFER_SELECT)) !== 0) return -EINVAL;
-    if (sqe.bufIndex !== 0 || sqe.len !== 0 || sqe.spliceFdIn !== 0) return -EINVAL;
+    if (sqe.bufIndex !== 0 || sqe.len !== 0 || sqe.spliceFdIn !== 0 || usesUnused(m, sqe)) return -EINVAL;
     const flags = sqe.opFlags;
     const known = flagsOf(m.profile, TIMEOUT_FLAGS);
     if ((flags & known & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE)) === 0) return flags === 0 ? 0 : -EINVAL;

@@ -187,6 +187,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "skip.failed-other-speaks": { model: true, tests: ["test/integration/rule/skip.test.ts"] },
   "skip.hardlink-goes-on": { model: true, tests: ["test/integration/rule/skip.test.ts"] },
   "timeout.len-one": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
+  "timeout.unused-zero": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.bad-pointer": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.timespec-negative": { model: true, tests: ["test/integration/rule/timeout.test.ts"] },
   "timeout.timespec-negative-fires": { model: true, tests: [] },

@@ -197,6 +197,7 @@ const TABLE = {
   "skip.failed-other-speaks": { force: "must", since: "5.17", shows: ["posted"], text: "When a request without IOSQE_CQE_SKIP_SUCCESS severs its chain, every later member posts its -ECANCELED, those with the flag included; where a member fails at submission it is the chain's head that severs it." },
   "skip.hardlink-goes-on": { force: "must", since: "5.17", shows: ["posted"], text: "A hard-linked request with IOSQE_CQE_SKIP_SUCCESS that fails silences nobody: its successors run and post as their own flags say." },
   "timeout.len-one": { force: "must", since: "5.4", shows: ["res"], text: "A TIMEOUT whose len is not 1 fails at submission with -EINVAL." },
+  "timeout.unused-zero": { force: "must", since: "6.18", shows: ["res"], text: "A TIMEOUT, LINK_TIMEOUT or TIMEOUT_REMOVE with anything in addr3 or in the last eight bytes of its SQE fails at submission with -EINVAL. Older kernels, the first of 6.18 among them, do not look there." },
   "timeout.bad-pointer": { force: "must", since: "5.4", shows: ["res"], text: "A TIMEOUT whose time can't be read fails at submission with -EFAULT." },
   "timeout.timespec-negative": { force: "must", since: "5.16", shows: ["res"], text: "A negative tv_sec or tv_nsec fails the request at submission with -EINVAL." },
   "timeout.timespec-negative-fires": { force: "must", since: "5.10", until: "5.15", shows: ["res"], text: "A negative tv_sec or tv_nsec is a time before now, or before the clock began: the timeout fires at once." },

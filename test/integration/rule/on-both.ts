@@ -10,7 +10,7 @@ import { recordedKernel } from "../../mutants/recorder.ts";
 import { realOrSay } from "../real.ts";
 
 /** An SQE; what is left out is 0, fd is -1. */
-export type SqeFields = Partial<Omit<Sqe, "opcode" | "pad">> & Pick<Sqe, "opcode">;
+export type SqeFields = Partial<Omit<Sqe, "opcode">> & Pick<Sqe, "opcode">;
 
 export interface Seen {
   readonly userData: bigint;

@@ -45,6 +45,13 @@ onBoth("[timeout.len-one] a TIMEOUT has one timespec", (on) => {
   accepted(on, anHour(on, 1n));
 });
 
+onBoth("[timeout.unused-zero] what a timeout and its removal have no use for must be zero", (on) => {
+  for (const unused of [{ addr3: 1n }, { addr3: 1n << 63n }, { pad: 1n }, { pad: 1n << 63n }]) {
+    expect(atSubmission(on, anHour(on, 1n, unused))).toBe(-abi.EINVAL);
+    expect(atSubmission(on, { opcode: abi.IORING_OP_TIMEOUT_REMOVE, userData: 1n, addr: 9n, ...unused })).toBe(-abi.EINVAL);
+  }
+});
+
 onBoth("[timeout.bad-pointer] a time that can't be read", (on) => {
   expect(atSubmission(on, anHour(on, 1n, { addr: on.kernel.memory.faultAddress }))).toBe(-abi.EFAULT);
 });
