@@ -107,7 +107,6 @@ export const WRITTEN: readonly Written[] = [
       { ring: { unknownFlags: IOPOLL }, world: { files: [8], pipes: [0], buffers: [8] } },
     ),
   },
-  { for: ["msg-ring.own-polled-ring"], program: program([sqe(0xa1, { opcode: "MSG_RING", fd: "ring", off: 0xb1, len: 5 }), nop(0xa2), ...end], { ring: { unknownFlags: IOPOLL } }) },
   { for: ["sqpoll.sq-wait"], program: program([nop(0xa1), submit, { op: "enter", toSubmit: 0, minComplete: 0, flags: SQ_WAIT | SQ_WAKEUP }, settle, reap], { ring: { flags: ["SQPOLL"], sqThreadIdle: 1000 } }) },
   // Waits.
   {

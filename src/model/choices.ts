@@ -16,6 +16,7 @@ export const CHOICE_POINTS: Record<string, readonly string[]> = {
   "timeout.flushed": ["at once", "later"],
   "timeout.satisfied": ["count", "timer"],
   "taskrun.batch": ["goes on", "splits"],
+  "overflow.flush": ["goes on", "splits"],
   "taskrun.late": ["ran", "after"],
   "taskrun.lazy-wake": ["sleeps on", "awake"],
   "sqpoll.sq-wait": ["room", "signal"],

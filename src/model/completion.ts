@@ -299,6 +299,7 @@ export const hasBacklog = (m: Machine): boolean => m.ring.overflow.length > 0 ||
 export function flushOverflow(m: Machine): void {
   const ring = m.ring;
   if (cqPending(m) === ring.cqEntries) return;
+  let together = 0;
   // Room is looked for only while there is something to post: a lie of the head comes to light later.
   while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true, 1))) {
     const at = m.scheduler.nextOfBacklog(m);
@@ -307,7 +308,15 @@ export function flushOverflow(m: Machine): void {
     if (next === undefined || !fillCqe(m, next, "backlog")) break;
     ring.overflow = ring.overflow.filter((entry) => entry !== next);
     ring.flushed++;
+    together++;
+    // [overflow.flush-splits] only who counts signals can tell
+    if (ring.eventfd !== undefined && hasBacklog(m) && m.scheduler.choose(m, "overflow.flush", ["goes on", "splits"]) === 1) {
+      ring.cqWindow = 0;
+      commitCq(m);
+      together = 0;
+    }
   }
+  if (together > 1) m.scheduler.parts(m, together);
   // [overflow.flag-cleared-empty]
   if (!hasBacklog(m)) clearSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   commitCq(m);

@@ -67,7 +67,7 @@ export function signalEventfd(m: Machine, posted: boolean): void {
   m.world.signal(eventfd.file, wakeQueue(m));
 }
 
-/** The postings that signalled may have been so many more: what is read says how many there were. [taskrun.batch-splits] */
+/** The postings that signalled may have been so many more: what is read says how many there were. [taskrun.batch-splits] [overflow.flush-splits] */
 export function mayHaveSignalled(m: Machine, more: number): void {
   const eventfd = signalled(m);
   if (eventfd !== undefined) counted(m, eventfd.file).unsure += more;

@@ -53,7 +53,7 @@ export interface Scheduler {
   beforeCount(m: Machine): void;
   /** About to post this CQE inside a call: workers may post theirs first. */
   beforePost(m: Machine, cqe: Cqe): void;
-  /** What task work completed is about to be posted at once: a reschedule may have cut it into as many as `most` postings. */
+  /** What is posted at once, a reschedule may have cut into as many as `most` postings. */
   parts(m: Machine, most: number): void;
   /** About to run task work: what a worker or a timer does now queues its own behind what is there. */
   beforeTaskWork(m: Machine): void;

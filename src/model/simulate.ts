@@ -27,7 +27,7 @@ export class Simulation implements Scheduler {
   choose(_m: Machine, point: string, alternatives: readonly string[]): number {
     // A worker's count starts when it does: counting from before is a search's way to put that off.
     if (point === "timeout.counted") return 0;
-    if (point === "fd.number" || this.draw === undefined || (point === "taskrun.batch" && this.draw() < 0.9)) return 0;
+    if (point === "fd.number" || this.draw === undefined || ((point === "taskrun.batch" || point === "overflow.flush") && this.draw() < 0.9)) return 0;
     return Math.floor(this.draw() * alternatives.length);
   }
 

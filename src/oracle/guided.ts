@@ -62,6 +62,7 @@ export class Guided implements Scheduler {
 
   choose(m: Machine, point: string, alternatives: readonly string[], about?: Request): number {
     if (point === "fd.number") return 1;
+    if (point === "overflow.flush") return 0; // it shows when the signals are read
     if (alternatives.length < 2) return 0;
     // Every moment of a worker's is tried: there is nothing to make up for.
     if (point === "timeout.counted" && this.exhaustive) return 0;

@@ -91,6 +91,7 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "overflow.flag-cleared-empty": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.order-kept": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.flush-getevents": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
+  "overflow.flush-splits": { model: true, tests: [] },
   "overflow.flush-fills": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.counter-only-drops": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },
   "overflow.submit-allowed": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },

@@ -101,6 +101,7 @@ const TABLE = {
   "overflow.flag-cleared-empty": { force: "must", since: "5.8", shows: ["sq.flags"], text: "IORING_SQ_CQ_OVERFLOW is cleared by the flush that empties the backlog, not by one that leaves entries." },
   "overflow.order-kept": { force: "must", since: "6.1", shows: ["posted", "order"], text: "While the backlog has entries, new completions that need fresh room go behind it even where the queue has free slots." },
   "overflow.flush-getevents": { force: "must", since: "5.19", shows: ["posted"], text: "The backlog moves to the queue only in a call with IORING_ENTER_GETEVENTS, before and while it waits; submitting does not move it." },
+  "overflow.flush-splits": { force: "may", since: "6.9", shows: ["system"], text: "The backlog may move to the queue in several postings, with a reschedule between them: each signals the eventfd." },
   "overflow.flush-fills": { force: "must", since: "5.5", shows: ["posted", "order"], text: "A flush moves the oldest entries of the backlog, as many as there are free slots." },
   "overflow.counter-only-drops": { force: "must", since: "5.5", shows: ["cq.overflow"], text: "cq.overflow counts completions that were lost because no memory was left for the backlog; those in the backlog don't count." },
   "overflow.submit-allowed": { force: "must", since: "5.15", shows: ["enter", "count"], text: "Submission is accepted however long the backlog is." },
