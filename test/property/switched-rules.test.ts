@@ -20,7 +20,7 @@ const SWITCHED: readonly Switched[] = [
   { rule: "overflow.flush-getevents", file: "enter", from: "if ((flags & IORING_ENTER_GETEVENTS) === 0)", to: "if (hasBacklog(m)) flushOverflow(m);\n    if ((flags & IORING_ENTER_GETEVENTS) === 0)" },
   { rule: "sq.dropped-stops", file: "submit", from: "return m.ring.consumed - before;", to: "return publishedEntries(m) === 0 ? entries : m.ring.consumed - before;" },
   { rule: "submit.prep-error-stops", file: "submit", from: "return (m.ring.flags & IORING_SETUP_SUBMIT_ALL) !== 0;", to: "return true;" },
-  { rule: "link.short-transfer-severs", file: "rw", from: "if (res !== asked)", to: "if (res < 0)" },
+  { rule: "link.short-transfer-severs", file: "rw", from: "if (res === asked)", to: "if (res >= 0)" },
   { rule: "link.error-severs-chain", file: "link", from: "if (!survives)", to: "if (false)" },
   { rule: "timeout.remove-results", file: "timeout", from: "r.res = result;", to: "r.res = 0;" },
   { rule: "enter.counts-unconsumed", file: "submit", from: "return published;", to: "return Math.min(published, 1);" },
