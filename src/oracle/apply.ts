@@ -164,19 +164,22 @@ const word = (m: Machine, at: number): number => load32(m.ring.ring.bytes, at);
 
 /** io_uring_enter: the model's must return the same. */
 export function applyEnter(m: Machine, event: EnterEvent): void {
-  let result: number;
+  const { toSubmit, minComplete, flags, arg, index } = event;
+  if (returned(() => enter(m, { toSubmit, minComplete, flags, arg, index })) !== event.result) differ();
+}
+
+/** What a call returns: the one that was seen did. [liveness.blocks] */
+function returned(call: () => number): number {
   try {
-    result = enter(m, { toSubmit: event.toSubmit, minComplete: event.minComplete, flags: event.flags, arg: event.arg, index: event.index });
+    return call();
   } catch (error) {
-    // [liveness.blocks]
     if (error instanceof WouldBlockForever) return differ();
     throw error;
   }
-  if (result !== event.result) differ();
 }
 
 export function applyRegister(m: Machine, event: RegisterEvent): void {
-  if (register(m, event.opcode, event.arg, event.nrArgs, event.index) !== event.result) differ();
+  if (returned(() => register(m, event.opcode, event.arg, event.nrArgs, event.index)) !== event.result) differ();
   signalsCame(m);
   if (event.filled === undefined) return;
   const { sqEntries, cqEntries, arrayOffset, flags } = m.ring;
