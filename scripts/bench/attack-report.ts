@@ -21,7 +21,7 @@ interface Survivor extends Pick<Attack, "kind" | "at" | "what" | "verdict" | "se
 }
 
 export interface AttackResult extends AttackRun {
-  readonly unmutated: { readonly legal: number; readonly illegal: number; readonly illegalOnce: number; readonly unknown: number };
+  readonly unmutated: { readonly legal: number; readonly illegal: number; readonly unknown: number };
   /** Traces that were not legal as they were recorded. */
   readonly notLegal: readonly { readonly trace: number; readonly verdict: string; readonly seen: string }[];
   readonly attacked: number;
@@ -41,7 +41,6 @@ export function jsonOf(answers: readonly Answer[], run: AttackRun): AttackResult
   const perClass = rows(attacks.map(({ attack }) => attack));
   const sum = (what: "changed" | "illegal"): number => perClass.reduce((all, row) => all + row[what], 0);
   const said = (verdict: Answer["verdict"]): number => ordered.filter((a) => a.verdict === verdict).length;
-  const once = ordered.filter((a) => a.once === true).length;
   const survivors = attacks
     .filter(({ attack }) => attack.either === undefined && attack.verdict !== "illegal")
     .map(({ index, attack: { kind, at, what, verdict, seed, limit } }): Survivor => ({ trace: index, kind, at, what, verdict, seed, why: limit ?? "a run of the model explains it" }));
@@ -53,8 +52,8 @@ export function jsonOf(answers: readonly Answer[], run: AttackRun): AttackResult
   }
   const { traces, seed, backend, release, lost } = run;
   return {
-    traces, seed, backend, release, lost, unmutated: { legal: said("legal"), illegal: said("illegal") - once, illegalOnce: once, unknown: said("unknown") },
-    notLegal: ordered.filter((a) => a.verdict !== "legal").map((a) => ({ trace: a.index, verdict: a.once === true ? "illegal once" : a.verdict, seen: a.seen ?? "" })),
+    traces, seed, backend, release, lost, unmutated: { legal: said("legal"), illegal: said("illegal"), unknown: said("unknown") },
+    notLegal: ordered.filter((a) => a.verdict !== "legal").map((a) => ({ trace: a.index, verdict: a.verdict, seen: a.seen ?? "" })),
     attacked: attacks.length, changed: sum("changed"), illegal: sum("illegal"), share: share(perClass), perClass, survivors, either: [...byRule.values()],
   };
 }
@@ -65,7 +64,7 @@ export function summaryLines(result: AttackResult): string[] {
   const { unmutated, perClass } = result;
   return [
     `${result.attacked} traces of ${result.backend === "real" ? `Linux ${result.release}` : "the model"}, each mutated once; ${result.lost} programs left none`,
-    `not mutated: ${unmutated.legal} legal, ${unmutated.illegal} ILLEGAL, ${unmutated.illegalOnce} illegal in one run only, ${unmutated.unknown} unknown (those were not attacked)`,
+    `not mutated: ${unmutated.legal} legal, ${unmutated.illegal} ILLEGAL, ${unmutated.unknown} unknown (those were not attacked)`,
     ...result.notLegal.map((t) => `trace ${t.trace}, not mutated: ${t.verdict}, ${t.seen}`),
     "",
     `${"class".padEnd(10)}  changed  illegal  unknown  legal   either (legal)`,
@@ -97,7 +96,6 @@ export function reportOf(result: AttackResult): string {
     "Classes `hidden` and `repeated` are looks that no trace from a file can have: the reader refuses them. The oracle is asked without it.",
     "",
     `${result.attacked} traces of ${result.backend === "real" ? `Linux ${result.release}` : "the model"}, seed ${result.seed}. Not mutated: ${unmutated.legal} legal, ${unmutated.illegal} illegal,`,
-    `${unmutated.illegalOnce} illegal once (and in none of ten reruns of the program: a machine that stands still shows what is due late), ` +
     `${unmutated.unknown} unknown (not attacked). **${result.illegal} of ${result.changed} mutations that change what a trace means are illegal: ${percent(result.share)}.**`,
     "",
     ...table(

@@ -9,15 +9,12 @@ export interface Task {
   /** Number of the trace, which also says what mutation it gets. */
   readonly index: number;
   readonly trace: string;
-  /** Illegal, and in none of ten reruns of its program again: something kept the machine from what was due, or it is rare. */
-  readonly once: boolean;
 }
 
 export interface Answer {
   readonly index: number;
   /** Of the trace as it was recorded. */
   readonly verdict: Verdict["verdict"];
-  readonly once?: boolean;
   /** Not legal: what was seen there, and the trace. */
   readonly seen?: string | undefined;
   readonly trace?: string;
@@ -25,10 +22,10 @@ export interface Answer {
   readonly attack?: Attack | undefined;
 }
 
-function answer({ index, trace, once }: Task, judging: Judging, seed: number): Answer {
+function answer({ index, trace }: Task, judging: Judging, seed: number): Answer {
   const { events } = parseTrace(trace);
   const { verdict, seen, limit, unmodelled } = judged(events, judging);
-  if (verdict !== "legal") return { index, verdict, seen: seen ?? limit ?? unmodelled, trace, once };
+  if (verdict !== "legal") return { index, verdict, seen: seen ?? limit ?? unmodelled, trace };
   return { index, verdict, attack: attack(events, judging, index, seed + index) };
 }
 

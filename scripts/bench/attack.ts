@@ -14,7 +14,6 @@ import { Pool } from "../../src/cli/pool.ts";
 import { drawPrograms } from "../../src/cli/programs.ts";
 import { PROFILE_6_18 } from "../../src/model/profile.ts";
 import { packageRoot } from "../../src/real/addon.ts";
-import type { Program } from "../../src/program/program.ts";
 import type { Judging } from "../../test/attack/attack.ts";
 import { jsonOf, reportOf, summaryLines, TARGET } from "./attack-report.ts";
 import type { Answer, Task } from "./attack-worker.ts";
@@ -102,13 +101,6 @@ class Judges {
   }
 }
 
-const RERUNS = 10;
-
-async function repeats(pool: Pool, program: Program): Promise<boolean> {
-  for (let run = 0; run < RERUNS; run++) if ((await pool.run({ program })).verdict.verdict === "illegal") return true;
-  return false;
-}
-
 /** Recorded this many ahead of the judges. */
 const AHEAD = 50;
 
@@ -126,11 +118,9 @@ async function record(pool: Pool, { traces, seed }: Options, real: boolean, judg
     const outcomes = await Promise.all(
       drawn.map(({ program, index: number }) => pool.run({ program, keepTrace: true, ...(real ? {} : { model: modelSettingsOf(seed, number) }) })),
     );
-    for (const [at, { trace, verdict }] of outcomes.entries()) {
-      const program = drawn[at]?.program;
-      const once = real && verdict.verdict === "illegal" && program !== undefined && !(await repeats(pool, program));
+    for (const { trace } of outcomes) {
       if (trace === undefined) lost++;
-      else await judges.judge({ index: index++, trace, once });
+      else await judges.judge({ index: index++, trace });
     }
     process.stderr.write(`${attacked()} of ${traces} traces attacked\n`);
   }

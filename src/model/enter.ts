@@ -115,7 +115,7 @@ export interface WaitArg {
 }
 
 /** io_get_ext_arg */
-function readWaitArg(m: Machine, call: Pick<EnterCall, "flags" | "arg">): WaitArg | number {
+function readWaitArg(m: Machine, call: EnterCall): WaitArg | number {
   const { addr, size } = call.arg ?? { addr: 0n, size: 0 };
   // [enter.sigmask-argument] without EXT_ARG the argument is the mask
   if ((call.flags & IORING_ENTER_EXT_ARG) === 0) return { timeNs: undefined, minWaitNs: 0n, sigmask: addr, sigmaskBytes: size };
@@ -138,12 +138,6 @@ function readWaitArg(m: Machine, call: Pick<EnterCall, "flags" | "arg">): WaitAr
   if (ns === -EFAULT) return -EFAULT;
   // [enter.timeout-etime] the wait's time is not checked for its sign: one before now has passed
   return { timeNs: typeof ns === "number" ? 0n : ns, ...common };
-}
-
-/** How long a call would wait, where its argument says so. */
-export function waitTime(m: Machine, call: Pick<EnterCall, "flags" | "arg">): bigint | undefined {
-  const arg = (call.flags & IORING_ENTER_ABS_TIMER) === 0 ? readWaitArg(m, call) : 0;
-  return typeof arg === "number" ? undefined : arg.timeNs;
 }
 
 const SIGNAL_BIT = 1n << BigInt(SIGNAL - 1);

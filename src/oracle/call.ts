@@ -1,5 +1,4 @@
 // A call of the trace, made in the model.
-import { waitTime } from "../model/enter.ts";
 import type { Machine } from "../model/machine.ts";
 import { pollThreadSince } from "../model/sqpoll.ts";
 import type { EnterEvent, FdinfoEvent, RegisterEvent, SystemEvent } from "../program/trace.ts";
@@ -23,12 +22,6 @@ export function makeCall(m: Machine, guide: Guided, call: Call, until: bigint): 
   else applySystem(m, call);
 }
 
-/** A timer that is late by this much says that the machine stood still, and whatever else was due with it. */
-const STOOD_STILL_NS = 200_000_000n;
-
-/** Was it a wait with a watchdog, and did that end it, in its time? */
-export function ranIntoWatchdog(m: Machine, call: Call): boolean {
-  if (call.event !== "enter" || call.watchdog !== true) return false;
-  const took = call.to - call.from;
-  return took >= WATCHDOG_HIT_NS && took < (waitTime(m, { flags: call.flags, arg: call.arg }) ?? took) + STOOD_STILL_NS;
-}
+/** Was it a wait with a watchdog, and did that end it? */
+export const ranIntoWatchdog = (call: Call): boolean =>
+  call.event === "enter" && call.watchdog === true && call.to - call.from >= WATCHDOG_HIT_NS;

@@ -112,7 +112,8 @@ describe("random programs", () => {
   test("seldom wait without a bound, and seldom ask for a ring that is refused", () => {
     const endless = hostile.filter((p) => p.ops.some(isEndless));
     expect(endless.length).toBeGreaterThan(0);
-    expect(endless.length).toBeLessThanOrEqual(PROGRAMS / 60);
+    // One in a hundred has one that a timer ends.
+    expect(endless.length).toBeLessThanOrEqual(PROGRAMS / 40);
     const odd = hostile.filter(({ ring }) => ring.entries === 0 || ring.entries > 8 || ring.resv !== undefined || ring.unknownFlags !== undefined);
     expect(odd.length).toBeGreaterThan(PROGRAMS / 100);
     expect(odd.every((p) => p.ops.length <= 3)).toBe(true);

@@ -116,7 +116,7 @@ function shortOnly(draft: Draft): Draft {
 }
 
 /** More than a legal program's completions. */
-const ROOMY = 256;
+export const ROOMY = 256;
 
 const mayHang = (ring: Program["ring"], drafts: readonly Draft[]): boolean =>
   ring.flags.includes("CQE_MIXED") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter" || op === "register"));

@@ -2,12 +2,12 @@
 // several calls of it among everything else that a program does. Nothing of it is drawn before the rest of the program.
 import fc from "fast-check";
 import {
-  IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_ENTER_GETEVENTS, IORING_OP_POLL_ADD,
+  IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_ENTER_GETEVENTS, IORING_NOP_CQE32, IORING_OP_POLL_ADD,
   IORING_OP_READ, IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_SYNC_CANCEL, IORING_SETUP_CLAMP, IORING_SETUP_CQSIZE, IORING_SETUP_SQPOLL, OPCODES,
 } from "../../spec/constants.gen.ts";
 import { PROGRAM_OPCODES, type Operation, type Program } from "../program.ts";
 import { ANY, type Registration } from "../registration.ts";
-import type { Draft, Target } from "./draft.ts";
+import { ROOMY, type Draft, type Target } from "./draft.ts";
 import { droppable } from "./droppable.ts";
 import { mix, mixToFirst, mostly, pick, record, some } from "./mix.ts";
 
@@ -19,6 +19,8 @@ export interface Special {
   /** Flags that the ring has, and those that it has not. */
   readonly flags: Flags;
   readonly without: Flags;
+  /** Entries of the CQ, where the theme is for a certain number. */
+  readonly cqEntries: number | undefined;
   /** What comes before everything else. */
   readonly opening: readonly Draft[];
   readonly rest: readonly { readonly at: number; readonly what: Draft }[];
@@ -93,6 +95,12 @@ const timed = waits(mix<Partial<Enter>>(
 ), 5);
 const clock = register(record<Call<"CLOCK">>({ call: fc.constant("CLOCK"), clock: pick([4, 1], [1, 0], [1, 99]), reserved: mostly(undefined, 10, fc.constant(1)) }));
 
+const sleeps = (nanoseconds: number): Draft => ({ op: "sqe", opcode: "TIMEOUT", addr: { is: "time", seconds: 0, nanoseconds }, len: 1, off: 0 });
+/** A wait for more than comes, which has no end of its own: a timer that fires ends it, and a later one if the first was too soon. */
+const TIMER_ENDS_WAIT: readonly Draft[] = [
+  sleeps(2_000_000), sleeps(300_000_000), { op: "submit" }, { op: "enter", toSubmit: 0, minComplete: 3, flags: IORING_ENTER_GETEVENTS },
+];
+
 const bootClock = call({ call: "CLOCK", clock: 7 });
 
 // Memory regions. One page has 64 entries.
@@ -122,6 +130,9 @@ const resize = register(mix<Call<"RESIZE_RINGS">>(
     flags: pick([2, IORING_SETUP_CQSIZE], [1, 0], [1, IORING_SETUP_SQPOLL]),
   })],
 ));
+
+const big: fc.Arbitrary<Draft> = record({ off: fc.nat({ max: 0xffff }), number: fc.nat({ max: 0xffff }) })
+  .map(({ off, number }) => ({ op: "sqe", opcode: "NOP", opFlags: IORING_NOP_CQE32, off, addr: { is: "number", number } }));
 
 // What completions signal, and cancels that are calls.
 const eventfd: fc.Arbitrary<Draft> = record({ async: mostly(false, 25, fc.constant(true)), fd: mix<string>([8, pick([2, "e1"], [1, "e0"])], [1, wrongFd]) })
@@ -157,10 +168,10 @@ const restrictions = record({
 }));
 
 /** Calls of one theme; `opening` and `flags` say what they need. */
-function theme(of: fc.Arbitrary<Draft>, more: { readonly opening?: fc.Arbitrary<readonly Draft[]>; readonly flags?: Flags; readonly without?: Flags } = {}): fc.Arbitrary<Special> {
-  const { opening = fc.constant([]), flags = [], without = [] } = more;
+function theme(of: fc.Arbitrary<Draft>, more: { readonly opening?: fc.Arbitrary<readonly Draft[]>; readonly flags?: Flags; readonly without?: Flags; readonly cqEntries?: number } = {}): fc.Arbitrary<Special> {
+  const { opening = fc.constant([]), flags = [], without = [], cqEntries } = more;
   const one = record({ at: fc.nat({ max: 63 }), what: mix([15, of], [1, spoilt(of)]) });
-  return record<Special>({ flags: fc.constant(flags), without: fc.constant(without), opening, rest: droppable(some(one, 1, CALLS_MAX), 0) });
+  return record<Special>({ flags: fc.constant(flags), without: fc.constant(without), cqEntries: fc.constant(cqEntries), opening, rest: droppable(some(one, 1, CALLS_MAX), 0) });
 }
 
 const disabled = { flags: ["R_DISABLED"] as Flags };
@@ -169,20 +180,22 @@ const themes: Record<string, fc.Arbitrary<Special>> = {
     opening: mix<readonly Draft[]>([5, fc.constant([call({ call: "RING_FDS", entries: [{ fd: "ring", slot: 0 }] })])], [1, fc.constant([])]),
   }),
   queries: theme(mix<Draft>([3, register(query)], [2, blindQuery], [2, probe], [3, personality])),
-  waits: theme(mix<Draft>([8, timed], [1, clock])),
+  waits: theme(mix<Draft>([8, timed], [1, clock]), { opening: mix<readonly Draft[]>([1, fc.constant([])], [1, fc.constant(TIMER_ENDS_WAIT)]) }),
   regions: theme(mix<Draft>([8, byRegion], [1, region], [1, fc.constant(ENABLE)]), {
     ...disabled, opening: mix<readonly Draft[]>([7, fc.constant([REGION, ENABLE])], [1, region.map((of) => [of, ENABLE])], [1, fc.constant([kernelRegion, bootClock, ENABLE])]),
   }),
   resizing: theme(resize, { flags: ["DEFER_TASKRUN", "SINGLE_ISSUER"], without: ["SQPOLL"] }),
   signals: theme(signals, { opening: mix<readonly Draft[]>([3, fc.constant([call({ call: "EVENTFD", fd: "e1" })])], [1, eventfd.map((of) => [of])]) }),
   cancels: theme(syncCancel),
+  // A CQE of 32 bytes among short ones, on a CQ that does not fill. [cq.mixed-livelock]
+  mixed: theme(big, { flags: ["CQE_MIXED", "CQSIZE"], without: ["CQE32"], cqEntries: ROOMY }),
   restricted: theme(mix<Draft>([2, personality], [1, register(query)], [1, syncCancel], [1, restrictions], [1, fc.constant(ENABLE)]), {
     ...disabled, opening: mix<readonly Draft[]>([5, restrictions.map((of) => [of, ENABLE])], [1, fc.constant([ENABLE])]),
   }),
 };
 
-const WITHOUT = 87;
-const WEIGHTS: readonly (readonly [number, keyof typeof themes])[] = [[2, "indices"], [1, "queries"], [2, "waits"], [2, "regions"], [2, "cancels"], [1, "restricted"], [2, "resizing"], [1, "signals"]];
+const WITHOUT = 86;
+const WEIGHTS: readonly (readonly [number, keyof typeof themes])[] = [[2, "indices"], [1, "queries"], [2, "waits"], [2, "regions"], [2, "cancels"], [1, "restricted"], [2, "resizing"], [1, "signals"], [1, "mixed"]];
 
 /** A theme for one program in eight. */
 export const special: fc.Arbitrary<Special | undefined> = mixToFirst<Special | undefined>(
@@ -193,7 +206,8 @@ export const special: fc.Arbitrary<Special | undefined> = mixToFirst<Special | u
 /** The ring that the theme is for; what was asked for (`fixed`) stays as it is. */
 export function specialRing(ring: Program["ring"], of: Special | undefined, fixed: boolean): Program["ring"] {
   if (of === undefined || fixed) return ring;
-  return { ...ring, flags: [...new Set([...ring.flags.filter((flag) => !of.without.includes(flag)), ...of.flags])] };
+  const flags = [...new Set([...ring.flags.filter((flag) => !of.without.includes(flag)), ...of.flags])];
+  return { ...ring, flags, ...(of.cqEntries === undefined ? {} : { cqEntries: of.cqEntries }) };
 }
 
 /** The theme's calls among the others; `most` of all. */

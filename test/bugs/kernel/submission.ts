@@ -107,6 +107,7 @@ export const SUBMISSION = onModel([
     origin: ["S25"], rules: ["submit.invalid-opcode"],
     patches: [
       { file: "submit", from: "r.opcode = 0; return -EINVAL;", to: "r.opcode = 0; return 0;" },
+      { file: "submit", from: "operation(sqe.opcode, OPS[sqe.opcode]?.name ?? \"?\").prepare", to: "operation(r.opcode, \"NOP\").prepare" },
     ],
   },
   {
