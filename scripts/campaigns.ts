@@ -10,6 +10,7 @@ import type { RingFlags } from "../src/cli/programs.ts";
 import { UNJUDGED_SHARE_MAX } from "../src/cli/tally.ts";
 import type { Summary } from "../src/cli/tally.ts";
 import { RealKernelUnavailable } from "../src/real/linux-kernel.ts";
+import { wholeNumber } from "./options.ts";
 
 const PROGRAMS = 2000;
 const SEED = 4;
@@ -51,11 +52,7 @@ function readOptions(): { readonly runs: number; readonly seed: number; readonly
     },
   });
   if (values.help) return undefined;
-  const number = (name: string, text: string, least: number): number => {
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-    throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 100)}`);
-  };
-  return { runs: number("runs", values.runs, 1), seed: number("seed", values.seed, 0), report: !values["no-report"] };
+  return { runs: wholeNumber("runs", values.runs, 1), seed: wholeNumber("seed", values.seed, 0), report: !values["no-report"] };
 }
 
 const percent = (n: number, of: number): string => (n === 0 ? "0" : `${n} (${((100 * n) / of).toFixed(2)} %)`);

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import type { Ring } from "../src/kernel.ts";
 import { createRealKernel, RealKernelUnavailable } from "../src/real/linux-kernel.ts";
 import { IORING_OP_NOP } from "../src/spec/constants.gen.ts";
+import { wholeNumber } from "./options.ts";
 
 const BATCH = 256;
 const ROUND = 2 ** 32;
@@ -71,13 +72,8 @@ function soak(ring: Ring, nops: number, deadlineMs: number, say: (text: string) 
 }
 
 function readOptions(): { readonly nops: number; readonly minutes: number } {
-  const { values } = parseArgs({ options: { nops: { type: "string" }, minutes: { type: "string" } }, strict: true });
-  const number = (name: string, text: string | undefined, otherwise: number): number => {
-    const value = text === undefined ? otherwise : Number(text);
-    if (Number.isInteger(value) && value > 0) return value;
-    throw new TypeError(`--${name}: expected a whole number above 0, got "${text}"; for example: --${name} ${otherwise}`);
-  };
-  return { nops: number("nops", values.nops, ROUND + BEYOND), minutes: number("minutes", values.minutes, MINUTES_DEFAULT) };
+  const { values } = parseArgs({ options: { nops: { type: "string", default: String(ROUND + BEYOND) }, minutes: { type: "string", default: String(MINUTES_DEFAULT) } } });
+  return { nops: wholeNumber("nops", values.nops, 1, ROUND), minutes: wholeNumber("minutes", values.minutes, 1) };
 }
 
 function main(): number {

@@ -17,6 +17,7 @@ import { packageRoot } from "../../src/real/addon.ts";
 import type { Judging } from "../../test/attack/attack.ts";
 import { jsonOf, reportOf, summaryLines, TARGET } from "./attack-report.ts";
 import type { Answer, Task } from "./attack-worker.ts";
+import { wholeNumber } from "../options.ts";
 
 const REPORT = join("docs", "reports", "attack.md");
 const HELP = `npm run bench:attack -- [options]
@@ -49,12 +50,8 @@ function readOptions(): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const number = (name: string, text: string, least: number): number => {
-    if (/^\d{1,10}$/.test(text) && Number(text) >= least) return Number(text);
-    throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 100)}`);
-  };
   return {
-    traces: number("traces", values.traces, 1), seed: number("seed", values.seed, 0), jobs: number("jobs", values.jobs, 1),
+    traces: wholeNumber("traces", values.traces, 1), seed: wholeNumber("seed", values.seed, 0), jobs: wholeNumber("jobs", values.jobs, 1),
     model: values.model, report: !values["no-report"], json: values.json,
   };
 }

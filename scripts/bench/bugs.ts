@@ -10,6 +10,7 @@ import type { Bug } from "../../test/bugs/bug.ts";
 import { hunt, type Finding } from "../../test/bugs/hunt.ts";
 import { removePatched } from "../../test/bugs/patched.ts";
 import { jsonOf, lineOf, reportOf, summaryLines } from "./bugs-report.ts";
+import { wholeNumber } from "../options.ts";
 
 const REPORT = join("docs", "reports", "bugs.md");
 const HELP = `npm run bench:bugs -- [options]
@@ -46,14 +47,10 @@ function readOptions(): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const number = (name: string, text: string, least: number): number => {
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-    throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 20)}`);
-  };
   const whole = values.only === undefined && values.share === undefined && !values.none;
   return {
-    seeds: number("seeds", values.seeds, 1), seed: number("seed", values.seed, 0), programs: number("programs", values.programs, 1),
-    shrinkMs: number("shrink-ms", values["shrink-ms"], 0), bugs: values.none ? NO_BUGS : chosen(values.only, values.share), none: values.none, report: whole && !values["no-report"], json: values.json,
+    seeds: wholeNumber("seeds", values.seeds, 1), seed: wholeNumber("seed", values.seed, 0), programs: wholeNumber("programs", values.programs, 1),
+    shrinkMs: wholeNumber("shrink-ms", values["shrink-ms"], 0), bugs: values.none ? NO_BUGS : chosen(values.only, values.share), none: values.none, report: whole && !values["no-report"], json: values.json,
   };
 }
 

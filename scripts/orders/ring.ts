@@ -14,8 +14,9 @@ export interface Request {
   readonly addr?: bigint;
   readonly len?: number;
   readonly opFlags?: number;
-  /** The expected result; left out: 0. Another one is shown behind the name. */
-  readonly res?: number;
+  readonly addr3?: bigint;
+  /** The expected result; left out: 0. Another one is shown behind the name. "descriptor": any, for `took`. */
+  readonly res?: number | "descriptor";
   /** Multishot: its CQEs are to carry F_MORE. */
   readonly more?: boolean;
 }
@@ -33,6 +34,8 @@ export class OrderRing {
   /** Address of a struct io_uring_getevents_arg with the bound of the waits. */
   readonly #waitArg: bigint;
   readonly #pending = new Map<bigint, Request>();
+  /** Descriptors that requests brought. */
+  #took: number[] = [];
   #nextId = 1n;
 
   constructor(ring: Ring, waitArg: bigint) {
@@ -115,6 +118,13 @@ export class OrderRing {
     return this.wait(requests.length).join(" ");
   }
 
+  /** The descriptors that requests brought since this was asked last, in the order of their completions. */
+  took(): readonly number[] {
+    const all = this.#took;
+    this.#took = [];
+    return all;
+  }
+
   close(): void {
     this.#ring.close();
   }
@@ -130,6 +140,7 @@ export class OrderRing {
     to.setUint32(at + SQE.len, request.len ?? 0, true);
     to.setUint32(at + SQE.op_flags, request.opFlags ?? 0, true);
     to.setBigUint64(at + SQE.user_data, id, true);
+    to.setBigUint64(at + SQE.addr3, request.addr3 ?? 0n, true);
   }
 
   #name(id: bigint, res: number, flags: number): string {
@@ -137,7 +148,9 @@ export class OrderRing {
     if (request === undefined) return `user_data ${id} (nothing is pending by it)`;
     const more = (flags & IORING_CQE_F_MORE) !== 0;
     if (!more) this.#pending.delete(id);
-    const result = res === (request.res ?? 0) ? "" : `(${res})`;
+    if (request.res === "descriptor" && res >= 0) this.#took.push(res);
+    const right = request.res === "descriptor" ? res >= 0 : res === (request.res ?? 0);
+    const result = right ? "" : `(${res})`;
     return request.name + result + (more === (request.more ?? false) ? "" : more ? "(more)" : "(last)");
   }
 }
@@ -179,6 +192,13 @@ export class Bench {
   /** The address of `size` bytes. */
   buffer(size: number): bigint {
     return this.#region(size).addr;
+  }
+
+  /** The address of these bytes. */
+  bytes(bytes: Uint8Array): bigint {
+    const region = this.#region(bytes.length);
+    region.bytes.set(bytes);
+    return region.addr;
   }
 
   /** The address of a struct __kernel_timespec. */

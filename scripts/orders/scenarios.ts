@@ -1,8 +1,9 @@
 // The scenarios of `npm run orders`: a small program for each exact order of section K in SEMANTICS.md, with
 // what it is to show. `start` sets up once and gives back one repetition, which says what it saw.
+import process from "node:process";
 import type { Fd } from "../../src/kernel.ts";
 import * as abi from "../../src/spec/constants.gen.ts";
-import type { Bench, Request } from "./ring.ts";
+import type { Bench, OrderRing, Request } from "./ring.ts";
 import { runs } from "./ring.ts";
 
 export interface Scenario {
@@ -14,9 +15,6 @@ export interface Scenario {
   readonly expected: string;
   readonly start: (bench: Bench) => () => string;
 }
-
-/** Orders of section K that no scenario here shows, and why. */
-export const leftOut = ["K7: accept and futex waiters are first in, first out. It needs sockets or futexes."];
 
 const DEFER = { flags: abi.IORING_SETUP_DEFER_TASKRUN | abi.IORING_SETUP_SINGLE_ISSUER };
 const LINK = abi.IOSQE_IO_LINK;
@@ -34,6 +32,38 @@ const timeout = (name: string, addr: bigint, off: bigint, res: number): Request 
   name, opcode: abi.IORING_OP_TIMEOUT, addr, len: 1, off, res,
 });
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
+
+/** linux/futex.h: FUTEX2_SIZE_U32 | FUTEX2_PRIVATE, FUTEX_BITSET_MATCH_ANY. */
+const FUTEX = { flags: 2 | 128, any: 0xffff_ffffn };
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+
+/** struct sockaddr_un of a name that no other process has, in no directory. */
+const abstractName = (): Uint8Array => Uint8Array.of(AF_UNIX, 0, 0, ...new TextEncoder().encode(`ringspec-orders-${process.pid}`));
+
+/** A socket that listens, and how to connect to it and close what came of it; requests on `ring` do it all. */
+function listening(bench: Bench, ring: OrderRing): { readonly fd: number; readonly connect: () => number; readonly close: (fd: number) => void } {
+  const name = abstractName();
+  const addr = bench.bytes(name);
+  const done = (request: Request): readonly number[] => {
+    const said = ring.order(request);
+    if (said !== request.name) throw new Error(`${said} failed`);
+    return ring.took();
+  };
+  const socket = (): number => done({ name: "SOCKET", opcode: abi.IORING_OP_SOCKET, fd: AF_UNIX, off: BigInt(SOCK_STREAM), res: "descriptor" })[0] ?? -1;
+  const fd = socket();
+  done({ name: "BIND", opcode: abi.IORING_OP_BIND, fd, addr, off: BigInt(name.length) });
+  done({ name: "LISTEN", opcode: abi.IORING_OP_LISTEN, fd, len: 8 });
+  return {
+    fd,
+    connect: () => {
+      const client = socket();
+      done({ name: "CONNECT", opcode: abi.IORING_OP_CONNECT, fd: client, addr, off: BigInt(name.length) });
+      return client;
+    },
+    close: (of) => void done({ name: "CLOSE", opcode: abi.IORING_OP_CLOSE, fd: of }),
+  };
+}
 
 /** One call for all of them. */
 const batch = (make: (bench: Bench) => readonly Request[]) => (bench: Bench) => {
@@ -172,6 +202,50 @@ export const scenarios: readonly Scenario[] = [
         const seen = ring.wait(3).join(" ");
         pipe.take();
         return seen;
+      };
+    },
+  },
+  {
+    order: "K7 futex",
+    rule: "submit.order-unspecified",
+    what: "three FUTEX_WAITs on one word, three FUTEX_WAKEs of one each",
+    expected: "A wake B wake C wake",
+    start: (bench) => {
+      const ring = bench.ring(8);
+      const common = { fd: FUTEX.flags, addr: bench.buffer(4), addr3: FUTEX.any };
+      const waits = ["A", "B", "C"].map((name) => ({ ...common, name, opcode: abi.IORING_OP_FUTEX_WAIT }));
+      return () => {
+        ring.submit(...waits);
+        const seen: string[] = [];
+        for (let i = 0; i < 3; i++) {
+          ring.submit({ ...common, name: "wake", opcode: abi.IORING_OP_FUTEX_WAKE, off: 1n, res: 1 });
+          // The waiter's completion is task work: it comes before the wake's or behind it.
+          seen.push(...ring.wait(2).sort());
+        }
+        return seen.join(" ");
+      };
+    },
+  },
+  {
+    order: "K7 accept",
+    rule: "submit.order-unspecified",
+    what: "three ACCEPTs of one socket, three CONNECTs to it",
+    expected: "A B C",
+    start: (bench) => {
+      const ring = bench.ring(8);
+      const accepting = bench.ring(8);
+      const { fd, connect, close } = listening(bench, ring);
+      const accepts = ["A", "B", "C"].map((name): Request => ({ name, opcode: abi.IORING_OP_ACCEPT, fd, res: "descriptor" }));
+      return () => {
+        accepting.submit(...accepts);
+        const seen: string[] = [];
+        const clients: number[] = [];
+        for (let i = 0; i < 3; i++) {
+          clients.push(connect());
+          seen.push(...accepting.wait(1));
+        }
+        for (const of of [...clients, ...accepting.took()]) close(of);
+        return seen.join(" ");
       };
     },
   },
