@@ -82,7 +82,9 @@ export class Memory {
 
   private find(addr: bigint, size: number): Segment | undefined {
     for (const s of this.segments) {
-      if (addr >= s.addr && addr + BigInt(size) <= s.addr + BigInt(s.bytes.length)) return s;
+      if (addr < s.addr) continue;
+      const at = addr - s.addr;
+      if (at <= s.bytes.length && Number(at) + size <= s.bytes.length) return s;
     }
     return undefined;
   }

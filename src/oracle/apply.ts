@@ -41,12 +41,13 @@ export function applySetup(m: Machine, event: SetupEvent): void {
 }
 
 function sameParams(a: IoUringParams, b: IoUringParams): boolean {
-  const flat = (p: IoUringParams): string =>
+  const flat = (p: IoUringParams): readonly number[] =>
     [p.sqEntries, p.cqEntries, p.flags, p.sqThreadCpu, p.sqThreadIdle, p.features, p.wqFd,
       p.sqOff.head, p.sqOff.tail, p.sqOff.ringMask, p.sqOff.ringEntries, p.sqOff.flags, p.sqOff.dropped, p.sqOff.array,
       p.cqOff.head, p.cqOff.tail, p.cqOff.ringMask, p.cqOff.ringEntries, p.cqOff.overflow, p.cqOff.cqes, p.cqOff.flags,
-    ].join();
-  return flat(a) === flat(b);
+    ];
+  const other = flat(b);
+  return flat(a).every((value, i) => value === other[i]);
 }
 
 export function applyAlloc(m: Machine, addr: bigint, size: number): void {

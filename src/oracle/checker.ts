@@ -137,11 +137,11 @@ export class Checker implements Observer {
         this.held = event;
         return true;
       case "system":
-        if (!this.candidates.some((m) => m.hasRing)) return this.advance(undefined, (m, guide) => makeCall(m, guide, event, event.to));
+        if (!this.candidates.some((m) => m.hasRing)) return this.beforeRing((m, guide) => makeCall(m, guide, event, event.to));
         this.held = event;
         return true;
       case "setup":
-        return this.advance(undefined, (m) => applySetup(m, event));
+        return this.beforeRing((m) => applySetup(m, event));
       case "look":
         return this.advance(undefined, (m) => applyLook(m, event));
       case "alloc":
@@ -230,6 +230,15 @@ export class Checker implements Observer {
     if (this.foresight === undefined || this.patient || !m.hasRing) return 1;
     if (hasPollThread(m)) return PATIENCE.sqpoll;
     return defersTaskWork(m) ? PATIENCE.defer : 1;
+  }
+
+  /** Where there is no ring yet there is one way to go, and none back: what does not fit is illegal. */
+  private beforeRing(move: (m: Machine, guide: Guided) => void): boolean {
+    return this.candidates.every((m) => {
+      const guide = new Guided([], undefined, this.search.effort);
+      m.scheduler = guide;
+      return survives(m, guide, move);
+    });
   }
 
   /**
