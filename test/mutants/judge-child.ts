@@ -1,6 +1,6 @@
 // Judges traces of a corpus with the instrumented build, in a process of its own: with no mutant it says what each
 // trace runs, with one it says which trace gives that mutant away.
-import { openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { openSync, readSync, writeSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -43,7 +43,14 @@ export type FromJudge =
   | { readonly unsureOf: number }
   | { readonly survived: true };
 
-const task = JSON.parse(readFileSync(0, "utf8")) as ChildTask; // the parent wrote it
+/** Waits where the pipe is empty for a while: a synchronous read of it would throw. */
+async function readTask(): Promise<ChildTask> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer); // no encoding is set
+  return JSON.parse(Buffer.concat(chunks).toString()) as ChildTask; // the parent wrote it
+}
+
+const task = await readTask();
 /** The pipe may be full: the parent reads on while this waits. */
 function say(message: FromJudge): void {
   const bytes = Buffer.from(`${JSON.stringify(message)}\n`);

@@ -88,7 +88,7 @@ function changesOf(name: string, fault: bigint): readonly (readonly [keyof SqeFi
     ...[0n, fault].map((value) => ["addr", value] as const),
     ...[0, 1, ...(name.endsWith("V") ? [1025] : [3, 16, 17]), ...(writes ? [] : [0x7fff_ffff, 0x8000_0000, 0xffff_ffff])].map((value) => ["len", value] as const),
     ...BITS.map((bit) => ["opFlags", bit] as const),
-    ["bufIndex", 1], ["bufIndex", 0x8000], ["personality", 1], ["spliceFdIn", 1], ["spliceFdIn", -1], ["addr3", 1n], ...(name.includes("TIMEOUT") ? [["pad", 1n] as const] : []),
+    ["bufIndex", 1], ["bufIndex", 0x8000], ["personality", 1], ["spliceFdIn", 1], ["spliceFdIn", -1], ["addr3", 1n], ["pad", 1n], ["pad", 2n],
   ];
 }
 
