@@ -34,6 +34,8 @@ export interface About {
   /** Drawn, and not counted: the compiler refuses them. */
   readonly refused: number;
   readonly ignored: ReadonlyMap<string, number>;
+  /** Recorded traces that are not in the corpus, by reason. */
+  readonly dropped: ReadonlyMap<string, number>;
   /** Traces that were left out in the run. */
   readonly odd: number;
 }
@@ -176,6 +178,10 @@ Each mutant is judged against the traces that come by the place where it differs
 ${about.odd} traces were judged otherwise then, and left out.
 
 ${table(["Traces", "Legal", "Illegal"], [...about.corpus.map(({ from, legal, illegal }) => [from, legal, illegal]), ["all", result.legal, result.illegal]])}
+
+Recorded and not in the corpus:
+
+${[...about.dropped].map(([reason, count]) => `- ${count}: ${reason}`).join("\n")}
 
 ## Not mutated
 

@@ -117,7 +117,7 @@ async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: Ab
   say(`${prepared.odd.size} traces were judged otherwise when they were judged again without the mutant, and left out`);
   const places = new Map(drawn.map((mutant, i) => [mutant, i]));
   judged.sort((a, b) => (places.get(a.mutant) ?? 0) - (places.get(b.mutant) ?? 0));
-  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, refused, ignored, odd: prepared.odd.size } };
+  return { judged, about: { seed, backend, release, corpus: corpusRows(kept), of: mutants.length, unmet: unmet.length, refused, ignored, dropped: prepared.dropped, odd: prepared.odd.size } };
 }
 
 async function main(): Promise<number> {

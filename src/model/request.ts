@@ -59,6 +59,8 @@ export interface Prepared {
   readonly path?: string;
   /** MSG_RING: command, source and target slot, or the flags to pass. */
   readonly message?: { readonly command: number; readonly source: number; readonly target: number };
+  /** Reads and writes: attr_ptr points to attributes. */
+  readonly hasAttributes?: boolean;
   /** TIMEOUT and update: the time in nanoseconds, relative or absolute. */
   readonly ns?: bigint;
 }
@@ -81,14 +83,14 @@ export function preparedSum(of: Prepared): number {
   if (of === NOTHING) return 0;
   let sum = sums.get(of);
   if (sum === undefined) {
-    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, ns = 0n } = of;
+    const { fd, addr, len, off, opFlags, bufIndex, iov = [], path = "", message, hasAttributes, ns = 0n } = of;
     sum = 0x811c9dc5;
     const mix = (value: number): void => void (sum = Math.imul((sum ?? 0) ^ value, 0x01000193));
     const big = (value: bigint): void => {
       mix(Number(value & 0xffff_ffffn));
       mix(Number((value >> 32n) & 0xffff_ffffn));
     };
-    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1]) mix(value);
+    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1, hasAttributes === true ? 1 : 0]) mix(value);
     for (const value of [addr, off, ns]) big(value);
     for (const v of iov) {
       big(v.addr);

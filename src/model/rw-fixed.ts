@@ -9,7 +9,7 @@ import { load64 } from "./memory.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
 import { obeys } from "./profile.ts";
 import type { Request } from "./request.ts";
-import { checkPriority, read, write } from "./rw.ts";
+import { checkPriority, read, readAttributes, write } from "./rw.ts";
 
 const PARTS_MAX = 1024;
 /** Beyond this the kernel has no memory for the list, which it asks for before it counts. */
@@ -25,8 +25,8 @@ function prepare(m: Machine, r: Request, sqe: Sqe): number {
     if (sqe.bufIndex >= m.ring.buffers.length) return -EFAULT;
     takeBuffer(m, r);
   }
-  const priority = checkPriority(sqe.ioprio);
-  if (priority !== 0) return priority;
+  const refused = checkPriority(sqe.ioprio) || readAttributes(m, r, sqe);
+  if (refused !== 0) return refused;
   // [buffers.fixed-transfer] the buffer itself is not looked at before the request is issued
   if (!isVectored(sqe.opcode)) {
     r.prepared = { ...r.prepared, iov: [{ addr: sqe.addr, len: sqe.len }] };

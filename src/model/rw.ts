@@ -1,15 +1,17 @@
 // READ, WRITE and their vectored forms. Follows io_uring/rw.c: what is imported at submission, when a
 // request is tried inline, when it polls and when a worker takes it.
 import {
-  EAGAIN, EBADF, EFAULT, EINVAL, ENOBUFS, EOPNOTSUPP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, RWF_NOWAIT,
+  EAGAIN, EBADF, EFAULT, EINVAL, ENOBUFS, EOPNOTSUPP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED,
+  IORING_RW_ATTR_FLAG_PI, RWF_NOWAIT,
 } from "../spec/constants.gen.ts";
-import { IOVEC, type Sqe } from "../spec/codec.gen.ts";
+import { ATTR_PI, IOVEC, type Sqe } from "../spec/codec.gen.ts";
 import { Unmodelled } from "../kernel.ts";
 import { cqVisible, setFail } from "./completion.ts";
 import { polls } from "./iopoll.ts";
 import type { Machine } from "./machine.ts";
-import { load64 } from "./memory.ts";
+import { load32, load64 } from "./memory.ts";
 import type { Issued, IssueHow, Operation } from "./operation.ts";
+import { obeys } from "./profile.ts";
 import { REQ, type Request } from "./request.ts";
 import { wakeQueue } from "./wake.ts";
 import { addTaskWork } from "./task-work.ts";
@@ -87,8 +89,8 @@ function buffers(m: Machine, iov: readonly Iovec[]): UserBuffers {
 
 function prepare(m: Machine, r: Request, sqe: Sqe): number {
   // [rw.priority-checked]
-  const priority = checkPriority(sqe.ioprio);
-  if (priority !== 0) return priority;
+  const refused = checkPriority(sqe.ioprio) || readAttributes(m, r, sqe);
+  if (refused !== 0) return refused;
   if ((r.flags & REQ.BUFFER_SELECT) !== 0) {
     // No buffer group can be registered in this part of the model: there is none to select from.
     if (sqe.opcode === IORING_OP_READV) throw new Unmodelled("READV with IOSQE_BUFFER_SELECT");
@@ -127,6 +129,20 @@ export function checkPriority(ioprio: number): number {
   }
 }
 
+/** io_prep_rw_pi: 0, or -errno where there are attributes in the SQE that are refused. The words are the SQE's last two. */
+export function readAttributes(m: Machine, r: Request, sqe: Sqe): number {
+  if (sqe.pad === 0n || !obeys(m.profile, "rw.attribute-kinds")) return 0;
+  // [rw.attribute-kinds]
+  if (sqe.pad !== BigInt(IORING_RW_ATTR_FLAG_PI)) return -EINVAL;
+  // [rw.attribute-memory]
+  const bytes = m.memory.read(sqe.addr3, ATTR_PI.size);
+  if (bytes === undefined) return -EFAULT;
+  if (load64(bytes, ATTR_PI.rsvd) !== 0n) return -EINVAL;
+  if (!accessible(load64(bytes, ATTR_PI.addr), load32(bytes, ATTR_PI.len))) return -EFAULT;
+  r.prepared = { ...r.prepared, hasAttributes: true };
+  return 0;
+}
+
 /** kiocb_set_rw_flags, io_rw_init_file: 0 or -errno. */
 function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number {
   const file = m.world.file(r.file);
@@ -144,7 +160,8 @@ function startIo(m: Machine, r: Request, writes: boolean, how: IssueHow): number
   }
   // [iopoll.files] none of this world's files has ->iopoll
   if (polls(m)) return -EOPNOTSUPP;
-  return 0;
+  // [rw.attribute-files]
+  return r.prepared.hasAttributes === true ? -EINVAL : 0;
 }
 
 /** A ring with completions can be polled as readable; what is read then fails. */

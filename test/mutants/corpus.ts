@@ -114,22 +114,42 @@ export function recordModelled(release: (typeof MODELLED)[number], seed: number,
   return { judging: { profile, strictness: "spec" }, release, traces };
 }
 
+export interface Scripts {
+  readonly traces: readonly string[];
+  /** How many traces could not be taken, by reason. */
+  readonly dropped: ReadonlyMap<string, number>;
+}
+
 /** What the scripts of test/integration/rule do on the real kernel: a trace for each ring. Not all of them are legal, for the recorder is plain. */
-export function recordScripts(folder: string): string[] {
+export function recordScripts(folder: string): Scripts {
   rmSync(folder, { recursive: true, force: true });
   const vitest = join(packageRoot, "node_modules", "vitest", "vitest.mjs");
   const args = ["run", "--project", "integration", "--reporter", "dot", "--maxWorkers", "1", "-t", "on the real kernel", join("test", "integration", "rule")];
   spawnSync(process.execPath, [vitest, ...args], { cwd: packageRoot, env: { ...process.env, [RECORD_TO]: folder }, stdio: "ignore" });
   if (!existsSync(folder)) throw new Error("bench:mutants: expected the scripts of test/integration/rule to be recorded, and no trace came; do they pass? npx vitest run test/integration/rule");
-  const texts = readdirSync(folder).sort().map((name) => readFileSync(join(folder, name), "utf8"));
-  return texts.filter((text) => {
-    if (text.length > SCRIPT_MAX) return false;
-    try {
-      return parseTrace(text).events.length > 0;
-    } catch {
-      return false; // something that a trace cannot say
+  const traces: string[] = [];
+  const dropped = new Map<string, number>();
+  const drop = (reason: string): unknown => dropped.set(reason, (dropped.get(reason) ?? 0) + 1);
+  for (const name of readdirSync(folder).sort()) {
+    const text = readFileSync(join(folder, name), "utf8");
+    if (text.length > SCRIPT_MAX) {
+      drop("longer than is taken");
+      continue;
     }
-  });
+    try {
+      if (parseTrace(text).events.length > 0) traces.push(text);
+      else drop("nothing was done with the ring");
+    } catch {
+      drop("something that a trace cannot say");
+    }
+  }
+  return { traces, dropped };
+}
+
+/** The same trace up to this event; undefined where nothing is left of it. */
+export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
+  const events = parseTrace(text).events.slice(0, at);
+  return events.some(({ event }) => event === "enter" || event === "register") ? { ...entry, text: formatTrace({ version: 1, events }) } : undefined;
 }
 
 const CHANGES = [...MUTATION_CLASSES, "sooner", "later", "hastened", "hastened"] as const;

@@ -27,8 +27,8 @@ interface Node {
 const FOOTPRINT = "what a step touches, by which a search leaves out orders that come to the same; it says nothing of what the kernel does";
 /** Classes of errors; what they say is for people. */
 const ERRORS = /(Error|^Unmodelled|^WouldBlockForever)$/;
-/** Methods and functions that write a state as text, by which a search drops a state that it has twice. */
-const KEYS: ReadonlySet<string> = new Set(["key", "digest", "fnv", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey"]);
+/** Methods and functions that write a state as text or as a sum, by which a search drops a state that it has twice. */
+const KEYS: ReadonlySet<string> = new Set(["key", "digest", "fnv", "preparedSum", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey"]);
 
 /** Classes, methods and functions that judging a trace does not run, in files of which it runs the rest. */
 const LEFT_OUT: ReadonlyMap<string, string> = new Map([
@@ -37,6 +37,7 @@ const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ["random", "the seeded numbers of that scheduler"],
   ["checkIndex", "misuse of the port, which throws; a trace has none of it"],
   ["seek", "lseek of the model as a kernel to run programs on; the oracle does not make it"],
+  ["remembered", "a cache: without it the same is worked out again"],
   ["formatInfo", "the text that the model's own procfs shows; the oracle compares the numbers"],
 ]);
 

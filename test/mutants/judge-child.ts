@@ -1,6 +1,6 @@
 // Judges traces of a corpus with the instrumented build, in a process of its own: with no mutant it says what each
 // trace runs, with one it says which trace gives that mutant away.
-import { openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { openSync, readSync, writeSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -33,8 +33,8 @@ export interface Place {
 }
 
 export type FromJudge =
-  /** ids: a byte for each mutant in Base64, 1 where the trace comes by it. ms: of the processor. */
-  | { readonly trace: number; readonly verdict: Verdict["verdict"]; readonly ms: number; readonly ids: string }
+  /** ids: a byte for each mutant in Base64, 1 where the trace comes by it. ms: of the processor. at: the first event that is not legal. */
+  | { readonly trace: number; readonly verdict: Verdict["verdict"]; readonly at?: number; readonly ms: number; readonly ids: string }
   | { readonly begun: number }
   | { readonly loaded: string }
   /** The last word: a legal trace that is illegal, or an illegal one that is legal. */
@@ -43,7 +43,14 @@ export type FromJudge =
   | { readonly unsureOf: number }
   | { readonly survived: true };
 
-const task = JSON.parse(readFileSync(0, "utf8")) as ChildTask; // the parent wrote it
+/** Waits where the pipe is empty for a while: a synchronous read of it would throw. */
+async function readTask(): Promise<ChildTask> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer); // no encoding is set
+  return JSON.parse(Buffer.concat(chunks).toString()) as ChildTask; // the parent wrote it
+}
+
+const task = await readTask();
 /** The pipe may be full: the parent reads on while this waits. */
 function say(message: FromJudge): void {
   const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
@@ -69,14 +76,14 @@ async function main(): Promise<void> {
   const { judgeTrace: judge } = (await load("oracle/judge.js")) as { judgeTrace: typeof judgeTrace };
   const { parseTrace: parse } = (await load("program/trace-reader.js")) as { parseTrace: typeof parseTrace };
   const file = openSync(task.traces, "r");
-  const verdictOf = (turn: number, retries: boolean): Verdict["verdict"] => {
+  const verdictOf = (turn: number, retries: boolean): Verdict => {
     const { at = 0, size = 0 } = task.places[turn] ?? {};
     const bytes = Buffer.alloc(size);
     readSync(file, bytes, 0, size, at);
     const [by, text] = JSON.parse(bytes.toString()) as [number, string]; // the parent wrote it
     const judging = task.judgings[by];
     if (judging === undefined) throw new Error(`trace ${task.order[turn]}: no judging ${by}`);
-    return judge(parse(text).events, new Oracle({ ...judging, retries })).verdict;
+    return judge(parse(text).events, new Oracle({ ...judging, retries }));
   };
   if (task.cover) {
     const hits = (globalThis as { [HITS]?: Uint8Array })[hitsName] ?? new Uint8Array();
@@ -85,8 +92,8 @@ async function main(): Promise<void> {
     for (const [turn, number] of task.order.entries()) {
       hits.fill(0);
       const startedMs = cpuMs();
-      const verdict = verdictOf(turn, true);
-      say({ trace: number, verdict, ms: cpuMs() - startedMs, ids: text() });
+      const { verdict, at } = verdictOf(turn, true);
+      say({ trace: number, verdict, ...(at === undefined ? {} : { at }), ms: cpuMs() - startedMs, ids: text() });
     }
     return;
   }
@@ -94,8 +101,8 @@ async function main(): Promise<void> {
     say({ begun: number });
     const expected = task.expected[at];
     // The first search is quick and mostly enough for what is legal; only where it fails do wider ones have a word.
-    if (expected === "legal" && verdictOf(at, false) === "legal") continue;
-    const verdict = verdictOf(at, true);
+    if (expected === "legal" && verdictOf(at, false).verdict === "legal") continue;
+    const { verdict } = verdictOf(at, true);
     // Unknown is no kill of what is illegal: the model was not made to say that it may be.
     if (verdict === "unknown" && expected === "legal") say({ unsureOf: number });
     if (verdict === "unknown" || verdict === expected) continue;

@@ -108,6 +108,8 @@ export class Ids {
 
 export interface Covered {
   readonly verdict: Verdict["verdict"];
+  /** The first event that is not legal. */
+  readonly at?: number | undefined;
   readonly ms: number;
   readonly ids: Ids;
 }
@@ -136,7 +138,7 @@ async function coverSome(task: CoverTask, file: TraceFile, numbers: readonly num
     const { code, late, stderr } = await run({ ...task, ...left, expected: [], cover: true }, undefined, COVER_MS, (message) => {
       if ("loaded" in message) loaded = message.loaded;
       if (!("trace" in message)) return;
-      traces.set(message.trace, { verdict: message.verdict, ms: message.ms, ids: new Ids(message.ids) });
+      traces.set(message.trace, { verdict: message.verdict, at: message.at, ms: message.ms, ids: new Ids(message.ids) });
       next++;
     });
     if (!late && code !== 0) throw new Error(`bench:mutants: judging without a mutant failed at trace ${numbers[next]}: ${stderr}`);

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../../src/cli/messages.ts";
-import { changed, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
+import { changed, cut, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
 import { instrument, type Instrumented, type Mutant } from "./instrument.ts";
 import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
 
@@ -43,10 +43,13 @@ export interface Prepared extends Instrumented {
   readonly loaded: Ids;
   readonly release: string;
   readonly seed: number;
+  /** Traces that were recorded and are not in the corpus, by reason. */
+  readonly dropped: ReadonlyMap<string, number>;
   /** Traces that were judged otherwise when they were judged again without a mutant: they say nothing. Grows in a run. */
   readonly odd: Set<number>;
 }
 
+const SCRIPTS = "scripts on the real kernel";
 /** Slower traces are left out of the corpus, in milliseconds of the processor. */
 const LEGAL_MS = 300;
 const ILLEGAL_MS = 300;
@@ -57,7 +60,7 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   const instrumented = await instrument(join(directory, "build"), wanted.files);
   const { build } = instrumented;
   say(`${instrumented.mutants.length} mutants in src/model`);
-  const { entries, judgings, release } = await recordAll(wanted);
+  const { entries, judgings, release, dropped } = await recordAll(wanted);
   const write = (name: string, lines: readonly Entry[]): TraceFile => {
     const path = join(directory, name);
     const texts = lines.map(({ by, text }) => Buffer.from(`${JSON.stringify([by, text])}\n`));
@@ -75,6 +78,16 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   const first = await cover({ build, judgings }, write("recorded.jsonl", entries), jobs);
   const legal = from(first, entries, "legal", LEGAL_MS);
   say(`${legal.length} of ${entries.length} recorded traces are legal, and kept`);
+  // A script may use two rings; what one of them does is not in the trace of the other, which is kept up to there.
+  const shortened = entries.flatMap((entry, i) => {
+    const { verdict, at = 0 } = first.traces.get(i) ?? {};
+    return verdict === "illegal" && entry.from === SCRIPTS ? (cut(entry, at) ?? []) : [];
+  });
+  const third = await cover({ build, judgings }, write("shortened.jsonl", shortened), jobs);
+  const saved = from(third, shortened, "legal", LEGAL_MS);
+  say(`${saved.length} more of scripts are legal up to where they were not, and kept up to there`);
+  legal.push(...saved);
+  for (const [reason, count] of notKept(entries, first.traces, saved.length)) dropped.set(reason, count);
   const bases = near(shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed), wanted.bases);
   const changes = changed(bases.map(({ entry }) => entry), seed, wanted.each);
   const second = await cover({ build, judgings }, write("changed.jsonl", changes), jobs);
@@ -82,7 +95,22 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   say(`${illegal.length} of ${changes.length} changed traces are illegal, and kept`);
   const all = [...shuffled(legal, seed), ...shuffled(illegal, seed)];
   const corpus = write("corpus.jsonl", all.map(({ entry }) => entry));
-  return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed, odd: new Set() };
+  return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed, dropped, odd: new Set() };
+}
+
+/** Why recorded traces are not in the corpus, and how many. */
+function notKept(entries: readonly Entry[], traces: Coverage["traces"], saved: number): Map<string, number> {
+  const all = new Map<string, number>();
+  const count = (reason: string, by = 1): unknown => all.set(reason, (all.get(reason) ?? 0) + by);
+  for (const [i, { from }] of entries.entries()) {
+    const covered = traces.get(i);
+    const what = from === SCRIPTS ? "a script's trace" : "a program's trace";
+    if (covered === undefined || covered.ms > LEGAL_MS) count(`${what} that takes too long to judge`);
+    else if (covered.verdict === "unknown") count(`${what} of which the model says unknown: an argument that it does not know`);
+    else if (covered.verdict === "illegal") count(`${what} that is not legal: another ring, or what a recorder between calls cannot tell apart`);
+  }
+  if (saved > 0) count("of these, kept up to where they are not legal", saved);
+  return all;
 }
 
 /** So many changed traces come from near each mutant. */
@@ -109,10 +137,11 @@ function near<T extends { readonly kept: Kept }>(traces: readonly T[], most: num
 /** Of the newest release so many times more programs are run. */
 const SIX_18 = 5;
 
-async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: Judging[]; release: string }> {
+async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: Judging[]; release: string; dropped: Map<string, number> }> {
   const { backend, seed, say } = wanted;
   const { traces, judging, release } = await record(backend, seed, wanted.programs);
   const judgings = [judging];
+  const dropped = new Map<string, number>();
   const entries: Entry[] = traces.map((text) => ({ from: `programs on the ${backend} kernel`, by: 0, text }));
   say(`${entries.length} legal traces of ${wanted.programs} programs on the ${backend} kernel ${release}`);
   const vectors = await recordVectors(backend, seed, wanted.vectors);
@@ -120,8 +149,9 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
   if (backend === "real" && wanted.scripts) {
     const scripts = recordScripts(join(wanted.directory, "scripts"));
-    say(`${scripts.length} traces of scripts`);
-    entries.push(...scripts.map((text) => ({ from: "scripts on the real kernel", by: 0, text })));
+    for (const [reason, count] of scripts.dropped) dropped.set(`a script's trace: ${reason}`, count);
+    say(`${scripts.traces.length} traces of scripts`);
+    entries.push(...scripts.traces.map((text) => ({ from: SCRIPTS, by: 0, text })));
   }
   for (const older of wanted.older === 0 ? [] : MODELLED) {
     const { traces: made, judging: its } = recordModelled(older, seed, older === "6.18" ? SIX_18 * wanted.older : wanted.older);
@@ -129,7 +159,7 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
     entries.push(...made.map((text) => ({ from: `programs on the model as ${older}`, by, text })));
   }
   if (wanted.older > 0) say(`with programs on the model as ${MODELLED.join(", ")}: ${entries.length}`);
-  return { entries, judgings, release };
+  return { entries, judgings, release, dropped };
 }
 
 /** What one mutant's traces may take in all, without it and with counts: the quickest first, then others as they come. */

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { KernelError, type Kernel, type Region, type Ring, type System } from "../../src/kernel.ts";
 import { formatTrace, type SeenCqe, type SystemCall, type TraceEvent } from "../../src/program/trace.ts";
-import { IORING_CQE_F_32, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE128 } from "../../src/spec/constants.gen.ts";
+import {
+  IORING_CQE_F_32, IORING_REGISTER_RESIZE_RINGS, IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE128,
+} from "../../src/spec/constants.gen.ts";
 
 /** The folder that traces of scripts go to; unset: nothing is recorded. */
 export const RECORD_TO = "RINGSPEC_RECORD_TO";
@@ -33,6 +35,12 @@ class Tape {
     this.ringWas.set(ring.sqRing.subarray(0, 4 * WORDS));
     this.sqesWere = new Uint8Array(ring.sqes.length);
     this.seenTail = this.word(ring.params.cqOff.tail);
+  }
+
+  /** The queues have been mapped anew: what the kernel put there is no store of the script's. */
+  resized(): void {
+    this.ringWas = this.ring.sqRing.slice();
+    this.sqesWere = this.ring.sqes.slice();
   }
 
   private word(at: number): number {
@@ -183,8 +191,12 @@ class Recorder {
                 ...(arg === undefined ? {} : { arg: { addr: BigInt(arg.addr), size: arg.size } }) }));
         if (name === "register")
           return (...[opcode, arg, nrArgs, index]: Parameters<Ring["register"]>) =>
-            this.call([tape], () => target.register(opcode, arg, nrArgs, index), (result, from, to) =>
-              ({ event: "register", from, to, opcode, arg: BigInt(arg ?? 0), nrArgs, result, ...(index === undefined ? {} : { index }) }));
+            this.call([tape], () => target.register(opcode, arg, nrArgs, index), (result, from, to) => {
+              const resized = result === 0 && (opcode & ~IORING_REGISTER_USE_REGISTERED_RING) >>> 0 === IORING_REGISTER_RESIZE_RINGS;
+              if (resized) tape.resized();
+              const more = { ...(index === undefined ? {} : { index }), ...(resized ? { filled: target.params } : {}) };
+              return { event: "register", from, to, opcode, arg: BigInt(arg ?? 0), nrArgs, result, ...more };
+            });
         if (name === "close") tape.stores();
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === "function" ? value.bind(target) : value;

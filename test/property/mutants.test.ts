@@ -1,5 +1,5 @@
-// Mutation testing of the model, as `npm run bench:mutants` does it, on a few mutants of one file and a small corpus
-// of traces of the model itself.
+// Mutation testing of the model, as `npm run bench:mutants` does it, on a few mutants of several modules and a small
+// corpus of traces of the model itself.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,9 +8,10 @@ import { shuffled } from "../mutants/corpus.ts";
 import { control, fateOf, prepare, type Prepared } from "../mutants/prepare.ts";
 
 const SEED = 1;
-const MUTANTS = 6;
+const FILES = ["completion.ts", "link.ts", "nop.ts", "poll.ts", "submit.ts", "timeout.ts"];
+const MUTANTS = 12;
 /** So many of them at least. */
-const KILLED = 3;
+const KILLED = 9;
 
 describe("mutants of the model", () => {
   // Below the package, where the build finds what it imports.
@@ -21,8 +22,8 @@ describe("mutants of the model", () => {
 
   beforeAll(async () => {
     prepared = await prepare({
-      backend: "model", seed: SEED, programs: 24, older: 0, scripts: false, vectors: 0, bases: 12, each: 4, directory,
-      files: ["nop.ts"], jobs: 2, say: () => {},
+      backend: "model", seed: SEED, programs: 64, older: 0, scripts: false, vectors: 0, bases: 12, each: 4, directory,
+      files: FILES, jobs: 2, say: () => {},
     });
   }, 180_000);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));

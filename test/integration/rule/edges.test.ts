@@ -8,7 +8,7 @@ import { createModelKernel } from "../../../src/model/kernel.ts";
 import { CLOCK_REGISTER, GETEVENTS_ARG, KERNEL_TIMESPEC, MEM_REGION_REG, PARAMS, PROBE, QUERY_HDR, REGION_DESC, RESTRICTION, SYNC_CANCEL_REG } from "../../../src/spec/codec.gen.ts";
 import { recordedKernel } from "../../mutants/recorder.ts";
 import { realOrSay } from "../real.ts";
-import { abi, Bench, expect, type SqeFields } from "./on-both.ts";
+import { abi, Bench, expect, type SqeFields, type TestRing } from "./on-both.ts";
 
 interface Case {
   readonly name: string;
@@ -57,7 +57,7 @@ function sweep(title: string, least: number, cases: readonly Case[]): void {
 }
 
 /** Which requests, with arguments that are right. */
-const REQUESTS: Readonly<Record<string, (on: Bench) => SqeFields>> = {
+const REQUESTS: Readonly<Record<string, (on: Bench, ring: TestRing) => SqeFields>> = {
   NOP: () => ({ opcode: abi.IORING_OP_NOP }),
   FSYNC: (on) => ({ opcode: abi.IORING_OP_FSYNC, fd: on.file(16) }),
   READ: (on) => ({ opcode: abi.IORING_OP_READ, fd: on.file(16), addr: on.buffer(4096).addr, len: 8 }),
@@ -74,6 +74,7 @@ const REQUESTS: Readonly<Record<string, (on: Bench) => SqeFields>> = {
   OPENAT: (on) => ({ opcode: abi.IORING_OP_OPENAT, fd: on.kernel.system.open(".", abi.O_RDONLY), addr: on.path("nothing") }),
   CLOSE: (on) => ({ opcode: abi.IORING_OP_CLOSE, fd: on.eventfd() }),
   MSG_RING: (on) => ({ opcode: abi.IORING_OP_MSG_RING, fd: on.ring().fd, len: 5, off: 6n }),
+  "MSG_RING to itself": (_, { fd }) => ({ opcode: abi.IORING_OP_MSG_RING, fd, len: 5, off: 6n }),
   WAITID: () => ({ opcode: abi.IORING_OP_WAITID, addr: 1n }),
 };
 
@@ -88,7 +89,7 @@ function changesOf(name: string, fault: bigint): readonly (readonly [keyof SqeFi
     ...[0n, fault].map((value) => ["addr", value] as const),
     ...[0, 1, ...(name.endsWith("V") ? [1025] : [3, 16, 17]), ...(writes ? [] : [0x7fff_ffff, 0x8000_0000, 0xffff_ffff])].map((value) => ["len", value] as const),
     ...BITS.map((bit) => ["opFlags", bit] as const),
-    ["bufIndex", 1], ["bufIndex", 0x8000], ["personality", 1], ["spliceFdIn", 1], ["spliceFdIn", -1], ["addr3", 1n], ...(name.includes("TIMEOUT") ? [["pad", 1n] as const] : []),
+    ["bufIndex", 1], ["bufIndex", 0x8000], ["personality", 1], ["spliceFdIn", 1], ["spliceFdIn", -1], ["addr3", 1n], ["pad", 1n], ["pad", 2n],
   ];
 }
 
@@ -100,10 +101,10 @@ function request(name: string, field: keyof SqeFields, value: number | bigint, p
     name: `${name}.${field} 0x${BigInt.asUintN(64, BigInt(value)).toString(16)} flags 0x${(params.flags ?? 0).toString(16)}`,
     run: (on) => {
       const ring = on.ring(8, params);
-      const right = REQUESTS[name]?.(on) ?? NOP;
+      const right = REQUESTS[name]?.(on, ring) ?? NOP;
       if (name === "READ_FIXED") ring.ring.register(abi.IORING_REGISTER_BUFFERS, on.iovec({ addr: right.addr ?? 0n, len: 16 }), 1);
       const submitted = ring.submit({ ...right, userData: 1n, [field]: field === "addr" && value === FAULT ? on.kernel.memory.faultAddress : value }, NOP);
-      ring.waitFor(on.isModel ? 2 : count, on.isModel || count === 0 ? SHORT_NS : LONG_NS);
+      ring.waitFor(on.isModel ? 3 : count, on.isModel || count === 0 ? SHORT_NS : LONG_NS);
       const found = ring.reap();
       if (on.isModel) count = found.length;
       // A timer that fires ends a wait.
@@ -121,7 +122,7 @@ const FAULT = -1n;
  */
 function passedOver(name: string, field: keyof SqeFields, value: number | bigint): boolean {
   if (name === "TIMEOUT" && ((field === "off" && value === 1n) || (field === "opFlags" && value === abi.IORING_TIMEOUT_MULTISHOT))) return true;
-  return name === "MSG_RING" && field === "addr" && value === FAULT;
+  return name.startsWith("MSG_RING") && field === "addr" && value === FAULT;
 }
 
 for (const name of Object.keys(REQUESTS)) {
