@@ -40,6 +40,10 @@ export function obey(place, request, ...ids) {
     }
     return denied.id === undefined || (denied.place !== undefined && denied.place !== place) || !ids.includes(denied.id);
 }
+export function whether(place, request, ...ids) {
+    const obeyed = obey(place, request, ...ids);
+    return (value) => typeof value === "boolean" ? obeyed === value : value;
+}
 `;
 
 /** Places where a rule can be denied are numbered. */
@@ -77,7 +81,7 @@ function withCitations(text, name) {
   added.sort((a, b) => b.at - a.at);
   let out = text;
   for (const { at, text: what } of added) out = out.slice(0, at) + what + out.slice(at);
-  return `import { cite, obey } from "./cite.js";\n${out.replace(/^\/\/# sourceMappingURL=.*$/m, "")}`;
+  return `import { cite, obey, whether } from "./cite.js";\n${out.replace(/^\/\/# sourceMappingURL=.*$/m, "")}`;
 }
 
 /**
@@ -161,7 +165,8 @@ function decided(of, atPlace) {
   if (ts.isBinaryExpression(of) && of.operatorToken.kind === ts.SyntaxKind.GreaterThanGreaterThanGreaterThanToken) return decided(of.left, atPlace);
   if (ts.isBinaryExpression(of) && of.operatorToken.kind === ts.SyntaxKind.MinusToken) return [{ at: of.right.getStart(), text: `(!obey(${atPlace}) ? 0 : ` }, { at: of.right.getEnd(), text: ")" }];
   if (ts.isConditionalExpression(of)) return otherwise(of.condition);
-  if (ts.isBinaryExpression(of) && DECIDES.has(of.operatorToken.kind)) return otherwise(of);
+  // "a || b" may be the first of two numbers that is not 0: that stays what it is.
+  if (ts.isBinaryExpression(of) && DECIDES.has(of.operatorToken.kind)) return [{ at: of.getStart(), text: `whether(${atPlace})(` }, { at: of.getEnd(), text: ")" }];
   const first = ts.isCallExpression(of) && /^Math\.(min|max)$/.test(of.expression.getText()) ? of.arguments[0] : undefined;
   return first === undefined ? undefined : [{ at: of.getStart(), text: `(!obey(${atPlace}) ? ${first.getText()} : ` }, { at: of.getEnd(), text: ")" }];
 }

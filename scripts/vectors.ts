@@ -14,6 +14,8 @@ import { PROFILES } from "../src/model/profile.ts";
 import { outcomeText, type ProgramOutcome } from "../src/oracle/explore/outcome.ts";
 import type { Program } from "../src/program/program.ts";
 import { probeReal } from "../src/real/probe.ts";
+import { END } from "../src/oracle/explore/stages.ts";
+import type { State } from "../src/oracle/explore/state.ts";
 import { RULES } from "../src/spec/rules.gen.ts";
 import { AS_NEWEST, type Vector } from "../src/vector/vector.ts";
 import { excusesOf } from "./vectors/excuses.ts";
@@ -50,7 +52,11 @@ async function citing(): Promise<(program: Program, profile: KernelProfile) => F
     const any = { ...profile, file: { readInline: undefined, writeInline: undefined } };
     cited.clear();
     try {
-      const found = explore(program, { profile: any, statesMax: STATES_MAX });
+      let held = false;
+      const onState = ({ app, m }: State): void => void (held ||= app.at >= program.ops.length && app.stage === END.cancel && m.ring.deferred.length > 0);
+      const found = explore(program, { profile: any, statesMax: STATES_MAX, onState });
+      // What the cancels of the end let go of, one cancel or the next may take along: on a busy machine that is chance.
+      if (held) return undefined;
       const [breach] = found.breaches;
       if (breach !== undefined) {
         console.error(`vectors: left out, for ${breach.invariant} does not hold (${breach.found}); ringspec explore says more of it: ${JSON.stringify(program)}`);
