@@ -53,6 +53,8 @@ const SCRIPTS = "scripts on the real kernel";
 /** Slower traces are left out of the corpus, in milliseconds of the processor. */
 const LEGAL_MS = 300;
 const ILLEGAL_MS = 300;
+/** Longer traces, in characters, are not changed: how long one is doesn't depend on the load, as its milliseconds do. */
+const SHORT = 20_000;
 
 export async function prepare(wanted: Wanted): Promise<Prepared> {
   const { seed, directory, jobs, say } = wanted;
@@ -88,7 +90,7 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   say(`${saved.length} more of scripts are legal up to where they were not, and kept up to there`);
   legal.push(...saved);
   for (const [reason, count] of notKept(entries, first.traces, saved.length)) dropped.set(reason, count);
-  const bases = near(shuffled(legal.filter(({ kept }) => kept.ms <= LEGAL_MS / 10), seed), wanted.bases);
+  const bases = near(shuffled(legal.filter(({ entry }) => entry.text.length <= SHORT), seed), wanted.bases);
   const changes = changed(bases.map(({ entry }) => entry), seed, wanted.each);
   const second = await cover({ build, judgings }, write("changed.jsonl", changes), jobs);
   const illegal = from(second, changes, "illegal", ILLEGAL_MS);
@@ -116,12 +118,12 @@ function notKept(entries: readonly Entry[], traces: Coverage["traces"], saved: n
 /** So many changed traces come from near each mutant. */
 const NEAR = 3;
 
-/** At most so many of these, so that each mutant is come by a few of them, the quickest; the others are as they come. */
-function near<T extends { readonly kept: Kept }>(traces: readonly T[], most: number): T[] {
+/** At most so many of these, so that each mutant is come by a few of them, the shortest; the others are as they come. */
+function near<T extends { readonly entry: Entry; readonly kept: Kept }>(traces: readonly T[], most: number): T[] {
   const times = new Map<number, number>();
   const chosen: T[] = [];
   const others: T[] = [];
-  for (const trace of traces.toSorted((a, b) => a.kept.ms - b.kept.ms)) {
+  for (const trace of traces.toSorted((a, b) => a.entry.text.length - b.entry.text.length)) {
     const ids = [...trace.kept.ids];
     if (!ids.some((id) => (times.get(id) ?? 0) < NEAR)) {
       others.push(trace);
