@@ -6,6 +6,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { runCampaign } from "../src/cli/campaign.ts";
+import { saveCounterexample } from "../src/cli/counterexample.ts";
+import { SAVE_DIRECTORY } from "../src/cli/diff.ts";
 import type { RingFlags } from "../src/cli/programs.ts";
 import { UNJUDGED_SHARE_MAX } from "../src/cli/tally.ts";
 import type { Summary } from "../src/cli/tally.ts";
@@ -139,11 +141,12 @@ async function main(): Promise<number> {
   try {
     for (const { flags, most } of KINDS) {
       const name = flags.join(" ") || "DEFAULT";
-      const { summary } = await runCampaign({ backend: "real", runs, seed, ringFlags: flags, maxOps: most, keepGoing: true, shrink: false });
+      const { summary, counterexamples } = await runCampaign({ backend: "real", runs, seed, ringFlags: flags, maxOps: most, keepGoing: true });
       const campaign = { name, most, summary };
       all.push(campaign);
       const { divergences, unknown, operations, programsPerSecond } = summary;
       const each = (operations / summary.programs).toFixed(1);
+      for (const found of counterexamples) process.stdout.write(`diverges: ringspec replay ${saveCounterexample(SAVE_DIRECTORY, found)}\n`);
       process.stdout.write(`${name}: ${divergences} divergences, ${percent(unknown, runs)} unknown, ${each} operations each, ${programsPerSecond} programs/s\n`);
     }
   } catch (error) {

@@ -11,6 +11,7 @@ import { compilerCheck } from "../../test/mutants/compiles.ts";
 import { shuffled } from "../../test/mutants/corpus.ts";
 import type { Mutant } from "../../test/mutants/instrument.ts";
 import { fateOf, prepare } from "../../test/mutants/prepare.ts";
+import { wholeNumber } from "../options.ts";
 import { corpusRows, jsonOf, lineOf, reportOf, summaryLines, TARGET, type About, type Judged } from "./mutants-report.ts";
 
 const REPORT = join("docs", "reports", "mutants.md");
@@ -62,11 +63,8 @@ function readOptions(): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const number = (name: "mutants" | "seed" | "programs" | "older" | "bases" | "jobs" | "minutes", least: number): number => {
-    const text = values[name];
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-    throw new TypeError(`--${name}: expected a whole number from ${least} on, got "${text}"; for example: --${name} ${Math.max(least, 100)}`);
-  };
+  const number = (name: "mutants" | "seed" | "programs" | "older" | "bases" | "jobs" | "minutes", least: number): number =>
+    wholeNumber(name, values[name], least);
   return {
     mutants: number("mutants", 1), seed: number("seed", 0), programs: number("programs", 1), older: number("older", 0), bases: number("bases", 0),
     jobs: number("jobs", 1), minutes: number("minutes", 1), only: values.only, model: values.model, scripts: !values["no-scripts"],

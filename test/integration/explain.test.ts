@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Timeline } from "../../src/explain/timeline.ts";
 import { createModelKernel } from "../../src/model/kernel.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
@@ -198,13 +198,17 @@ test("without a browser that is said aloud, and where one is required it is a fa
 });
 
 const browserPath = findBrowser();
-describe.skipIf(browserPath === undefined)("as a page, in a browser", () => {
+describe("as a page, in a browser", () => {
   const timeline = timelineOf([chain]);
   let browser: Browser;
   const page = join(scratch, "chain.html");
+  beforeEach((context) => {
+    if (browserPath === undefined) context.skip("no Chromium was found");
+  });
   beforeAll(async () => {
+    if (browserPath === undefined) return;
     expect(explain([chain, "--html", page])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+ steps, 6 requests, legal: /) });
-    browser = await Browser.open(browserPath ?? "");
+    browser = await Browser.open(browserPath);
     await browser.load(page);
   });
   afterAll(async () => browser?.close());

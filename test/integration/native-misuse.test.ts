@@ -80,10 +80,16 @@ let addon: NativeAddon;
 let kernel: number;
 let ring: number;
 let available = false;
+let missing = "the addon is not built";
 
 beforeAll(() => {
   // Says why, or fails, where there is no real kernel.
-  const real = realOrSay({ skip: () => undefined as never });
+  const real = realOrSay({
+    skip: (reason: unknown) => {
+      missing = String(reason);
+      return undefined as never;
+    },
+  });
   if (real === undefined) return;
   real.close();
   const loaded = loadAddon();
@@ -119,12 +125,12 @@ function fitting(kind: Kind): unknown {
 }
 
 test("every native call has a row", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   expect(Object.keys(addon).sort()).toEqual(Object.keys(rows).sort());
 });
 
 test("a wrong type or range throws, names the call, and says what came", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   let refused = 0;
   for (const [name, kinds] of Object.entries(rows)) {
     for (const [position, kind] of kinds.entries()) {
@@ -146,7 +152,7 @@ test("a wrong type or range throws, names the call, and says what came", (contex
 });
 
 test("a closed kernel and a closed ring are refused by every call, also after their slots are used again", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const gone = openBoth();
   addon.kernelClose(gone.kernel);
   const next = openBoth();
@@ -163,7 +169,7 @@ test("a closed kernel and a closed ring are refused by every call, also after th
 });
 
 test("a descriptor that this kernel did not open is refused: 0, 1, 2, Node's own, another kernel's, a ring's, a closed one", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const other = openBoth();
   const foreign = addon.open(other.kernel, "/dev/null", abi.O_RDWR, 0);
   expect(foreign).toBeGreaterThan(2);
@@ -181,7 +187,7 @@ test("a descriptor that this kernel did not open is refused: 0, 1, 2, Node's own
 });
 
 test("addresses outside the arena and the fault page are refused, also those that wrap", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const grown = addon.arenaGrow(kernel, 4096);
   if (typeof grown === "number") throw new Error(`arenaGrow: ${grown}`);
   const [buffer, start] = grown;
@@ -211,7 +217,7 @@ test("addresses outside the arena and the fault page are refused, also those tha
 });
 
 test("a list of queries stays in the arena, and no answer may change it", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const grown = addon.arenaGrow(kernel, 4096);
   if (typeof grown === "number") throw new Error(`arenaGrow: ${grown}`);
   const [buffer, start] = grown;
@@ -241,7 +247,7 @@ test("a list of queries stays in the arena, and no answer may change it", (conte
 });
 
 test("a region stays in the arena, and a wait by an entry of it needs a bound", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const { IORING_REGISTER_MEM_REGION: REGION, IORING_REGISTER_ENABLE_RINGS: ENABLE, IORING_SETUP_R_DISABLED: DISABLED } = abi;
   const made = addon.setup(kernel, 4, DISABLED, 0, 0, 0, 0, 0, 0, 0);
   const grown = addon.arenaGrow(kernel, 3 << 20);
@@ -274,7 +280,7 @@ test("a region stays in the arena, and a wait by an entry of it needs a bound", 
 });
 
 test("a ring that is resized shows its new memory, and its old views are empty", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const made = addon.setup(kernel, 4, abi.IORING_SETUP_SINGLE_ISSUER | abi.IORING_SETUP_DEFER_TASKRUN, 0, 0, 0, 0, 0, 0, 0);
   const grown = addon.arenaGrow(kernel, 4096);
   if (typeof made === "number" || typeof grown === "number") throw new Error("setup or arenaGrow");
@@ -307,7 +313,7 @@ test("a ring that is resized shows its new memory, and its old views are empty",
 });
 
 test("an index names its own ring or nothing, and slots hold rings of their own kernel", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const other = openBoth();
   const same = addon.setup(kernel, 4, 0, 0, 0, 0, 0, 0, 0, 0);
   const grown = addon.arenaGrow(kernel, 4096);
@@ -343,12 +349,12 @@ test("an index names its own ring or nothing, and slots hold rings of their own 
 });
 
 test("an arena of absurd size is refused", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   for (const size of [0, -1, 2 ** 30 + 1, 2 ** 53 - 1]) expect(() => addon.arenaGrow(kernel, size)).toThrow(RangeError);
 });
 
 test("a detached Uint8Array is empty, not a crash", (context) => {
-  if (!available) return context.skip();
+  if (!available) return context.skip(missing);
   const fd = addon.open(kernel, "/dev/null", abi.O_RDWR, 0);
   const bytes = new Uint8Array(8);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });

@@ -52,8 +52,9 @@ function switchRule({ rule, file, from, to }: Switched): string {
 }
 
 for (const switched of SWITCHED) {
-  test.skipIf(!available && !required)(`${switched.rule}: turned around in the model, a campaign of ${RUNS} programs diverges`, async () => {
-    if (!available) throw new Error(`RINGSPEC_REQUIRE_REAL=1, and there is no real kernel: ${reasons.join("; ")}`);
+  test(`${switched.rule}: turned around in the model, a campaign of ${RUNS} programs diverges`, async (context) => {
+    if (!available && required) throw new Error(`RINGSPEC_REQUIRE_REAL=1, and there is no real kernel: ${reasons.join("; ")}`);
+    if (!available) return context.skip(reasons.join("; "));
     process.env["RINGSPEC_ADDON"] = join(packageRoot, "build", "Release", "ringspec.node");
     const result = await runCampaign({ backend: "real", runs: RUNS, seed: SEED, childPath: switchRule(switched), shrink: { triesMax: 400, timeMs: 15_000 } });
     delete process.env["RINGSPEC_ADDON"];

@@ -334,7 +334,7 @@ describe("this machine's headers", () => {
   const compiler = ["g++", "c++", "clang++"].find((name) => spawnSync(name, ["--version"]).status === 0);
   const headers = spawnSync("test", ["-e", "/usr/include/linux/io_uring.h"]).status === 0;
   const able = compiler !== undefined && headers;
-  if (!able) console.warn("SKIPPED: no C++ compiler with <linux/io_uring.h>: the specification is not checked against this machine's headers");
+  const UNABLE = "no C++ compiler with <linux/io_uring.h>: the specification is not checked against this machine's headers";
 
   function compile(header: string): { readonly ok: boolean; readonly output: string } {
     const folder = mkdtempSync(join(tmpdir(), "ringspec-abi-"));
@@ -353,12 +353,14 @@ describe("this machine's headers", () => {
   }
   const header = readFileSync(join(specRoot(), "native/abi-check.gen.h"), "utf8");
 
-  test.skipIf(!able)("agree with every assertion", { timeout: 60_000 }, () => {
+  test("agree with every assertion", { timeout: 60_000 }, (context) => {
+    if (!able) return context.skip(UNABLE);
     expect(header.match(/^static_assert/gm)?.length ?? 0).toBeGreaterThan(150);
     expect(compile(header)).toEqual({ ok: true, output: "" });
   });
 
-  test.skipIf(!able)("disagree, by name, with an altered constant and an altered offset", { timeout: 60_000 }, () => {
+  test("disagree, by name, with an altered constant and an altered offset", { timeout: 60_000 }, (context) => {
+    if (!able) return context.skip(UNABLE);
     const altered = header
       .replace(/(\(IORING_OP_READ\) == )0x16u/, "$10x17u")
       .replace(/(offsetof\(struct io_uring_sqe, user_data\) == )32/, "$136");
