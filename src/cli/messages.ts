@@ -44,7 +44,9 @@ export type FromChild =
   /** The runner itself threw: a fault of ours, or something that is not modelled. */
   | { readonly done: number; readonly threw: string; readonly unmodelled: boolean }
   /** The program is about to enter the kernel with no bound; `note` is JSON of RiskNote. */
-  | { readonly risk: number; readonly note: string };
+  | { readonly risk: number; readonly note: string }
+  /** The kernel has returned, and the oracle searches: said once a second at most. */
+  | { readonly searching: number };
 
 /** Said by the oracle before a call that may never return. */
 export interface RiskNote {

@@ -21,6 +21,9 @@ import { verifiedStrictness } from "./strictness.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as ChildSettings; // the parent wrote it
 
+/** How often the parent hears that a search goes on: less often, and it takes the child for hung. */
+const SEARCHING_MS = 1000;
+
 /** Requests end when the pool closes or the parent is gone: nobody needs the directory any more. */
 function leave(): never {
   removeScratch(settings.directory);
@@ -52,8 +55,15 @@ function runOne(kernel: Kernel, job: Job, strictness: Strictness): void {
     note = text;
     send({ risk: job.id, note });
   };
+  let saidMs = 0;
+  const onSearch = (): void => {
+    if (note === undefined && performance.now() - saidMs < SEARCHING_MS) return;
+    note = undefined;
+    saidMs = performance.now();
+    send({ searching: job.id });
+  };
   try {
-    const outcome = runAndJudge(kernel, job.program, { strictness, keepTrace: job.keepTrace ?? false, onRisk });
+    const outcome = runAndJudge(kernel, job.program, { strictness, keepTrace: job.keepTrace ?? false, onRisk, onSearch });
     send({ done: job.id, outcome });
   } catch (error) {
     // Where a real kernel would have to be left by force, the model says that it would.

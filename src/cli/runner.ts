@@ -169,6 +169,8 @@ export class Runner {
     this.#lastWordMs = performance.now();
     if ("ready" in message) this.#ready = true;
     if ("risk" in message) this.#note = message.note;
+    // What the kernel was entered for has come back, whatever had been foreseen.
+    if ("searching" in message) this.#note = undefined;
     if ("done" in message) {
       this.#note = undefined;
       this.#jobs = this.#jobs.filter((job) => job.id !== message.done);

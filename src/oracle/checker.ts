@@ -42,12 +42,13 @@ export interface CheckerOptions {
   readonly retries?: boolean;
   /** Takes the time to try what a campaign leaves out: fewer verdicts are unknown. */
   readonly patient?: boolean;
+  /** Called before each event that is judged again: the kernel has returned, and the search takes its time. */
+  readonly onSearch?: (() => void) | undefined;
 }
 
 export class Checker implements Observer {
+  private readonly options: CheckerOptions;
   private readonly profile: KernelProfile;
-  private readonly retries: boolean;
-  private readonly patient: boolean;
   private readonly events: TraceEvent[] = [];
   private candidates: Machine[];
   /** A call whose peek has not come yet. */
@@ -79,9 +80,7 @@ export class Checker implements Observer {
   private at = 0;
 
   constructor(options: CheckerOptions) {
-    const { profile, strictness = "profile", retries = true, patient = false } = options;
-    this.retries = retries;
-    this.patient = patient;
+    const { profile, strictness = "profile" } = (this.options = options);
     this.profile = strictness === "profile" ? profile : { ...profile, file: { readInline: undefined, writeInline: undefined } };
     this.candidates = [this.fresh()];
   }
@@ -106,7 +105,7 @@ export class Checker implements Observer {
     try {
       if (!this.step(event)) {
         const never = neverShown(this.events);
-        if (never !== undefined || !(this.retries && (this.retryNearby() || this.retry()))) return this.reject(event, never);
+        if (never !== undefined || !(this.options.retries !== false && (this.retryNearby() || this.retry()))) return this.reject(event, never);
       }
       this.judged++;
       if (event.event === "peek") this.checkpoints.pass(this.events.length, this.candidates);
@@ -227,7 +226,7 @@ export class Checker implements Observer {
 
   /** What a ring's own thread did, or a list that waited for the next call, shows late: a search that starts again gets more. */
   private patience(m: Machine): number {
-    if (this.foresight === undefined || this.patient || !m.hasRing) return 1;
+    if (this.foresight === undefined || this.options.patient || !m.hasRing) return 1;
     if (hasPollThread(m)) return PATIENCE.sqpoll;
     return defersTaskWork(m) ? PATIENCE.defer : 1;
   }
@@ -291,10 +290,10 @@ export class Checker implements Observer {
   /** Before a trace is rejected, it is judged from the beginning by wider searches. */
   private retry(): boolean {
     if (!this.candidates.some((m) => m.hasRing)) return false;
-    for (const wider of [...SEARCHES.slice(1), ...(this.patient ? PATIENT : [])].slice(this.attempt)) {
+    for (const wider of [...SEARCHES.slice(1), ...(this.options.patient ? PATIENT : [])].slice(this.attempt)) {
       // Where a search spent all it had, one that tries more would not come to an end: the second, or the first by far.
       const { budget } = this.search;
-      if (!this.patient && this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
+      if (!this.options.patient && this.spent >= (this.attempt > 0 ? budget : OVERSPENT * budget)) return false;
       // The search that failed left nothing out: another one won't find more.
       if (this.search.effort === 2 && !this.narrowed) return false;
       const before = this.candidates;
@@ -319,6 +318,7 @@ export class Checker implements Observer {
     this.live = false;
     const explained = this.events.slice(first, end).every((event, i) => {
       this.at = first + i;
+      this.options.onSearch?.();
       return this.step(event);
     });
     this.live = live;

@@ -14,12 +14,14 @@ export interface JudgeOptions {
   readonly keepTrace?: boolean;
   /** Called before a wait without a bound: JSON of { trace, modelSaysForever }. */
   readonly onRisk?: (note: string) => void;
+  /** Called before each event that is judged again, which may be thousands of times. */
+  readonly onSearch?: () => void;
 }
 
 /** One program on one kernel, judged while it runs. */
 export function runAndJudge(kernel: Kernel, program: Program, options: JudgeOptions = {}): Outcome {
-  const checker = new Checker({ profile: kernel.profile, ...(options.strictness === undefined ? {} : { strictness: options.strictness }) });
-  const { onRisk } = options;
+  const { onRisk, onSearch } = options;
+  const checker = new Checker({ profile: kernel.profile, onSearch, ...(options.strictness === undefined ? {} : { strictness: options.strictness }) });
   const report = runProgram(kernel, program, {
     observer: checker,
     ...(onRisk === undefined

@@ -58,6 +58,8 @@ test.each([
   ["hang", { lost: "hung", divergence: true, seen: "no progress" }],
   ["foreverAsModelled", { lost: "killed", divergence: false, seen: undefined }],
   ["foreverUnlikeModel", { lost: "killed", divergence: true, seen: "did not return" }],
+  ["searches", { lost: undefined, divergence: true, seen: "found after a search" }],
+  ["foreverAndYetBack", { lost: undefined, divergence: true, seen: "found after a search" }],
   ["throws", { lost: undefined, divergence: true, seen: "TypeError: no" }],
   ["unmodelled", { lost: undefined, divergence: false, seen: undefined }],
 ])("a program that is %s among others: its own outcome, and the others' theirs", async (behaviour, expected) => {

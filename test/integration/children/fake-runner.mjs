@@ -5,7 +5,16 @@ import { createInterface } from "node:readline";
 
 const ANSWER_FD = 3;
 const send = (message) => writeSync(ANSWER_FD, `${JSON.stringify(message)}\n`);
-const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+const wait = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+const block = () => wait();
+/** Twice as long as the parent waits for a child that says nothing. */
+const search = (id) => {
+  for (let i = 0; i < 4; i++) {
+    send({ searching: id });
+    wait(400);
+  }
+  send({ done: id, outcome: outcome("illegal", "found after a search") });
+};
 const note = (modelSaysForever) => JSON.stringify({ trace: '{"trace":"ringspec","version":1}\n{"event":"peek"}\n', modelSaysForever });
 
 const outcome = (verdict, seen) => ({
@@ -31,6 +40,12 @@ const behaviours = {
   foreverUnlikeModel: (id) => {
     send({ risk: id, note: note(false) });
     block();
+  },
+  searches: search,
+  // The wait came back, unlike what was foreseen, and to find out why takes long: that is no agreement.
+  foreverAndYetBack: (id) => {
+    send({ risk: id, note: note(true) });
+    search(id);
   },
   throws: (id) => send({ done: id, threw: "TypeError: no\n  at here", unmodelled: false }),
   unmodelled: (id) => send({ done: id, threw: "unmodelled: SQPOLL", unmodelled: true }),
