@@ -64,6 +64,9 @@ export function applyStore(m: Machine, event: StoreEvent): void {
   writable(event.region === "ring" ? m.ring.ring : m.ring.sqes).set(event.bytes, event.at);
 }
 
+/** Does it matter whether something was posted before or after it: for the room that it makes, a signal that it forbids, a word that both write? */
+export const isTimed = (event: StoreEvent): boolean => event.region === "ring" && event.at !== WORD.sqTail;
+
 /**
  * The completions that a peek shows and the candidate has not posted; undefined where the tail was scribbled on.
  * `cqEntries`: slots of the queue that the peek looked at.

@@ -8,8 +8,8 @@ import { Machine, NOT_THIS_RUN } from "../model/machine.ts";
 import { Simulation } from "../model/simulate.ts";
 import { hasPollThread } from "../model/sqpoll.ts";
 import { defersTaskWork } from "../model/task-work.ts";
-import type { Observer, PeekEvent, StoreEvent, TraceEvent } from "../program/trace.ts";
-import { applyAlloc, applyLook, applyMemory, applyPeek, applySetup, applyStore, expectedCqes, shows } from "./apply.ts";
+import type { Observer, PeekEvent, TraceEvent } from "../program/trace.ts";
+import { applyAlloc, applyLook, applyMemory, applyPeek, applySetup, applyStore, expectedCqes, isTimed, shows } from "./apply.ts";
 import { type Call, makeCall, ranIntoWatchdog } from "./call.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import { Counted } from "./counted.ts";
@@ -33,7 +33,6 @@ const SPENT_BEAM = 4;
 const PATIENCE = { sqpoll: 12, defer: 6 };
 /** So many budgets are far too much. */
 const OVERSPENT = 3;
-const makesRoom = (event: StoreEvent): boolean => event.region === "ring" && event.at === WORD.cqHead;
 
 export interface CheckerOptions {
   readonly profile: KernelProfile;
@@ -150,7 +149,7 @@ export class Checker implements Observer {
         for (const m of this.candidates) applyMemory(m, event);
         return true;
       case "store":
-        if (this.search.effort === 2 && makesRoom(event) && this.mayHaveMoved(event.from))
+        if (this.search.effort === 2 && isTimed(event) && this.mayHaveMoved(event.from))
           return this.advance(undefined, (m, guide) => {
             guide.begin(m);
             applyStore(m, event);
@@ -166,7 +165,7 @@ export class Checker implements Observer {
     }
   }
 
-  /** What came since the last look came before a store that makes room; a timer may have fired up to this moment. */
+  /** What came since the last look came before a store that is told apart; a timer may have fired up to this moment. */
   private mayHaveMoved(untilNs: bigint): boolean {
     const rings = this.candidates.filter((m) => m.hasRing);
     for (const m of rings) if (untilNs > m.untilNs) m.untilNs = untilNs;

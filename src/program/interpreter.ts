@@ -160,22 +160,23 @@ class Run {
     return ((this.ring?.params.flags ?? 0) & IORING_SETUP_SQPOLL) !== 0;
   }
 
-  /** Loads the ring: the tail, what it shows, and the other words. */
+  private allWords(): readonly number[] {
+    return Array.from({ length: WORDS }, (_, i) => Atomics.load(this.words, i));
+  }
+
+  /** Loads the ring: its words, and what the tail shows. */
   private peek(): void {
-    const { ring, words } = this;
+    const { ring } = this;
     if (ring === undefined) return;
     // On the model it goes on when it is looked at.
     if (this.polled) void ring.sqRing;
     const from = this.now();
     const tailAt = ring.params.cqOff.tail >>> 2;
     const { cqEntries } = ring.params;
-    let cqTail: number;
-    let all: readonly number[];
-    // A thread that polls moves the tail and then the head: they are loaded again until they belong together.
-    do {
-      cqTail = Atomics.load(words, tailAt);
-      all = Array.from({ length: WORDS }, (_, i) => (i === tailAt ? cqTail : Atomics.load(words, i)));
-    } while (this.polled && Atomics.load(words, tailAt) !== cqTail);
+    // The kernel may post in between, from an interrupt of this thread too: loaded again until all words belong together.
+    let all = this.allWords();
+    for (let before: readonly number[] = []; !all.every((value, i) => value === before[i]); all = this.allWords()) before = all;
+    const cqTail = all[tailAt] ?? 0;
     const fresh = Math.min((cqTail - this.seenTail) >>> 0, cqEntries);
     const cqes: SeenCqe[] = [];
     for (let i = 0; i < fresh; i++) {
