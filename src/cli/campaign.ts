@@ -38,8 +38,6 @@ export interface CampaignResult {
   readonly summary: Summary;
   /** The first divergence shrunk, then the others as they were, at most 20. */
   readonly counterexamples: readonly Counterexample[];
-  /** Diverged, and hardly again, so counted as unknown: something that rarely happens, or a gap in the search. At most 20. */
-  readonly unrepeated: readonly Counterexample[];
   /** Why fewer programs were run than asked for. */
   readonly stopped?: "interrupted" | "diverged";
 }
@@ -50,9 +48,6 @@ interface Failing {
 }
 
 const COUNTEREXAMPLES_MAX = 20;
-/** A divergence is believed where so many of so many reruns diverge too. */
-const CONFIRM_RUNS = 10;
-const CONFIRM_MIN = 1;
 
 /** Throws RealKernelUnavailable where backend is "real" and there is none. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
@@ -68,12 +63,11 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   try {
     const facts = await opened(pool, options);
     const tally = new Tally({ ...facts, seed, children: pool.size });
-    const { failing, unrepeated: once } = await runAll(options, pool, tally);
+    const failing = await runAll(options, pool, tally);
     const summary = tally.summary();
     const counterexamples = signal?.aborted === true ? [] : await explain(options, pool, facts, failing);
-    const unrepeated = await explain({ ...options, shrink: false }, pool, facts, once);
     const stopped = signal?.aborted === true ? "interrupted" : summary.programs < options.runs ? "diverged" : undefined;
-    return { summary, counterexamples, unrepeated, ...(stopped === undefined ? {} : { stopped }) };
+    return { summary, counterexamples, ...(stopped === undefined ? {} : { stopped }) };
   } finally {
     signal?.removeEventListener("abort", close);
     await pool.close();
@@ -98,22 +92,22 @@ export function modelSettingsOf(seed: number, index: number): ModelSettings {
   return index % 3 === 2 ? { seed: mixed, counters: 2 ** 32 - 1 - (mixed % 40) } : { seed: mixed };
 }
 
-/** As many programs under way as the pool likes; the failing ones in the order they were drawn. */
-async function runAll(options: CampaignOptions, pool: Pool, tally: Tally): Promise<{ failing: Failing[]; unrepeated: Failing[] }> {
+/**
+ * As many programs under way as the pool likes; the failing ones in the order they were drawn. One illegal trace is
+ * enough: a kernel may not repeat itself.
+ */
+async function runAll(options: CampaignOptions, pool: Pool, tally: Tally): Promise<Failing[]> {
   const source = drawPrograms(options);
   const failing: Failing[] = [];
-  const unrepeated: Failing[] = [];
   const stopped = (): boolean => options.signal?.aborted === true || (failing.length > 0 && options.keepGoing !== true);
   const lane = async (): Promise<void> => {
     while (!stopped()) {
       const next = source.next();
       if (next.done === true) return;
       const drawn = next.value;
-      const first = await pool.run(jobOf(options, drawn));
-      const outcome = await confirm(options, pool, drawn, first);
+      const outcome = await pool.run(jobOf(options, drawn));
       tally.add(drawn.program, outcome);
       if (isDivergence(outcome)) failing.push({ drawn, outcome });
-      else if (outcome !== first) unrepeated.push({ drawn, outcome });
       options.onProgress?.(tally.programs, tally.divergences);
     }
   };
@@ -122,20 +116,7 @@ async function runAll(options: CampaignOptions, pool: Pool, tally: Tally): Promi
   } catch (error) {
     if (!(error instanceof PoolClosed) || options.signal?.aborted !== true) throw error;
   }
-  return { failing: failing.toSorted((a, b) => a.drawn.index - b.drawn.index), unrepeated };
-}
-
-/**
- * A rule that is wrong diverges again and again; an interleaving that the search missed is rare. What
- * does not repeat is unknown, which is counted, limited and saved. Lost processes, and the model, which repeats itself,
- * are taken at their word.
- */
-async function confirm(options: CampaignOptions, pool: Pool, drawn: Drawn, outcome: Outcome): Promise<Outcome> {
-  if (options.backend === "model" || outcome.lost !== undefined || !isDivergence(outcome)) return outcome;
-  let again = 0;
-  for (let rerun = 0; rerun < CONFIRM_RUNS && again < CONFIRM_MIN; rerun++) if (isDivergence(await pool.run(jobOf(options, drawn)))) again++;
-  if (again === CONFIRM_MIN) return outcome;
-  return { ...outcome, verdict: { ...outcome.verdict, verdict: "unknown", limit: `diverged, and in fewer than ${CONFIRM_MIN} of ${CONFIRM_RUNS} reruns` } };
+  return failing.toSorted((a, b) => a.drawn.index - b.drawn.index);
 }
 
 function jobOf(options: CampaignOptions, drawn: Drawn): Parameters<Pool["run"]>[0] {

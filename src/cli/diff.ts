@@ -57,13 +57,12 @@ export async function diff(options: DiffOptions): Promise<number> {
     progress.end();
     interrupt.done();
   }
-  const { summary, counterexamples, unrepeated, stopped } = result;
+  const { summary, counterexamples, stopped } = result;
   say(`\n${closingTable(summary)}\n\n`);
   counterexamples.forEach((found, index) => {
     const path = saveCounterexample(options.save, found);
     say(index === 0 ? `${explainCounterexample(found, path)}\n\n` : `also diverges: ringspec replay ${path}\n`);
   });
-  for (const found of unrepeated) say(`diverged and hardly again, counted as unknown: ${saveCounterexample(options.save, found)}\n`);
   if (stopped === "diverged") say(`Stopped at the first divergence; --keep-going runs all ${options.runs} programs.\n`);
   say(`${closingSentence(summary, stopped)}\n`);
   say(sayMissing(missing));
