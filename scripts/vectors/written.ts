@@ -20,11 +20,16 @@ const NO_MMAP = 1 << 14;
 const POLLIN = 1;
 const EPOLLEXCLUSIVE = 1 << 28;
 const NOP_CQE32 = 1 << 5;
+const MSG_FLAGS_PASS = 2;
+const CQE_F_32 = 1 << 15;
 const NOP_FIXED_BUFFER = 1 << 3;
 const CANCEL_FD = 2;
 
 const nop = (userData: number, ...flags: NonNullable<SqeSpec["flags"]>): Operation => ({ op: "sqe", opcode: "NOP", userData, flags });
 const sqe = (userData: number, spec: Omit<SqeSpec, "userData">): Operation => ({ op: "sqe", userData, ...spec });
+/** To the ring itself. */
+const longMessage = (userData: number): Operation =>
+  sqe(userData, { opcode: "MSG_RING", fd: "ring", off: 0xb0, len: 5, opFlags: MSG_FLAGS_PASS, spliceFdIn: CQE_F_32, flags: ["CQE_SKIP_SUCCESS"] });
 const submit: Operation = { op: "submit" };
 const settle: Operation = { op: "settle" };
 const reap: Operation = { op: "reap" };
@@ -92,6 +97,10 @@ export const WRITTEN: readonly Written[] = [
   { for: ["setup.no-mmap-needs-memory"], program: program([], { ring: { unknownFlags: NO_MMAP } }) },
   { for: ["setup.disabled-enter"], program: program([nop(0xa1), submit, { op: "enter", toSubmit: 0, minComplete: 0, flags: 0 }], { ring: { flags: ["R_DISABLED"] } }) },
   { for: ["cq.mixed-filler"], program: program([nop(0xa1), nop(0xa2), nop(0xa3), ...end, sqe(0xa4, { opcode: "NOP", opFlags: NOP_CQE32, off: 5, addr: { is: "number", number: 6 } }), ...end], { ring: { entries: 2, flags: ["CQE_MIXED", "CQSIZE"], cqEntries: 4 } }) },
+  {
+    for: ["cq.long-flag-plain"],
+    program: program([nop(0xa1), nop(0xa2), nop(0xa3), ...end, longMessage(0xa4), ...end], { ring: { entries: 4, flags: ["CQSIZE"], cqEntries: 4 } }),
+  },
   {
     for: ["iopoll.nop"], shows: { "iopoll.nop": "the NOP completes with 0, as on any other ring" },
     program: program([nop(0xa1), ...end], { ring: { unknownFlags: IOPOLL } }),

@@ -23,28 +23,36 @@ export const isFull = (m: Machine): boolean => hasBacklog(m) || cqPending(m) >= 
 
 export const cqRoom = (m: Machine): number => (isFull(m) ? 0 : m.ring.cqEntries - cqPending(m));
 
+/** Is there a slot that the kernel believes free, or would? */
+export const hasSlot = (m: Machine): boolean => m.ring.cqWindow > 0 || cqPending(m) < m.ring.cqEntries;
+
 /** cqPending by the tail that the application sees. */
 export function cqVisible(m: Machine): number {
   const bytes = m.ring.ring.bytes;
   return (load32(bytes, WORD.cqTail) - load32(bytes, WORD.cqHead)) >>> 0;
 }
 
-/** Does it need 32 bytes on a ring whose slots are 16? [cq.mixed-two-slots] */
-const isBig = (m: Machine, cqe: Cqe): boolean => (m.ring.flags & IORING_SETUP_CQE_MIXED) !== 0 && (cqe.flags & IORING_CQE_F_32) !== 0;
+/** Does it say that it has 32 bytes? A message may say so on any ring. */
+export const isLong = (cqe: Cqe): boolean => (cqe.flags & IORING_CQE_F_32) !== 0;
+
+/** A long one takes two slots of 16 bytes where they are mixed. [cq.mixed-two-slots] */
+const slotsOf = (m: Machine, cqe: Cqe): 1 | 2 => ((m.ring.flags & IORING_SETUP_CQE_MIXED) !== 0 && isLong(cqe) ? 2 : 1);
 
 /**
  * Looks at the application's head for room: the only place where it is read for posting. While there is a backlog, only
- * its flush gets room.
+ * its flush gets room. `long`: two slots in a row are asked for, whatever it takes.
  */
-function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
+function refillWindow(m: Machine, flushing: boolean, long: boolean): boolean {
   const ring = m.ring;
   // [overflow.order-kept]
   if (!flushing && hasBacklog(m)) return false;
   // [cq.mixed-filler] a CQE of two slots does not wrap: the last slot is filled with one to skip
-  if (slots === 2 && (ring.cachedCqTail & (ring.cqEntries - 1)) === ring.cqEntries - 1) {
+  if (long && (ring.cachedCqTail & (ring.cqEntries - 1)) === ring.cqEntries - 1) {
     if (cqPending(m) >= ring.cqEntries) return false;
-    // [cq.mixed-filler-overwritten] the window stays where it was
-    storeCqe(m, ring.cqEntries - 1, m.scheduler.posted(m, { userData: 0n, res: 0, flags: IORING_CQE_F_SKIP }));
+    // [cq.filler-misplaced] the place is reckoned in 16 bytes, however long the slots are
+    // [cq.mixed-filler-overwritten] the window stays where it was, where there is no room behind it
+    const shows = ring.cqeSize === CQE.size && (ring.cqWindow === 0 || ring.cqEntries - cqPending(m) > 2);
+    storeCqe(m, CQES + (ring.cqEntries - 1) * CQE.size, m.scheduler.posted(m, { userData: 0n, res: 0, flags: IORING_CQE_F_SKIP }, shows));
   }
   // [cq.free-running]
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
@@ -52,30 +60,29 @@ function refillWindow(m: Machine, flushing: boolean, slots: number): boolean {
   // [cq.head-lies] never more than full
   if (queued > ring.cqEntries) queued = ring.cqEntries;
   const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
-  if (room < slots) return false;
+  if (room < (long ? 2 : 1)) return false;
   ring.cqWindow = room;
   ring.cqSlot = at;
   return true;
 }
 
-/** Are so many slots free where the next CQE goes? */
-function hasRoom(m: Machine, flushing: boolean, slots: number): boolean {
+/** Is there room where the next CQE goes? */
+function hasRoom(m: Machine, flushing: boolean, long: boolean): boolean {
+  const isWide = m.ring.cqeSize > CQE.size;
   // [cq.window-cached]
-  if (m.ring.cqWindow >= slots) return true;
-  return refillWindow(m, flushing, slots);
+  if (m.ring.cqWindow >= (long && !isWide ? 2 : 1)) return true;
+  return refillWindow(m, flushing, long && !(isWide && flushing));
 }
 
-/** Writes a CQE to a slot; the kernel's tail moves by one. */
-function storeCqe(m: Machine, slot: number, cqe: Cqe): number {
+/** Writes a CQE to a place of the ring; the kernel's tail moves by one. */
+function storeCqe(m: Machine, at: number, cqe: Cqe): void {
   const ring = m.ring;
-  const at = CQES + slot * ring.cqeSize;
   const bytes = writable(ring.ring);
   store64(bytes, at + CQE.user_data, cqe.userData);
   store32(bytes, at + CQE.res, cqe.res);
   store32(bytes, at + CQE.flags, cqe.flags);
   // [cq.free-running]
   ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
-  return at;
 }
 
 /** Whose CQE it is: that of a request, an entry of the backlog, or one beside the last of a request (io_fill_cqe_aux). */
@@ -84,14 +91,16 @@ type Origin = "request" | "backlog" | "aside";
 /** Writes one CQE to the ring; false where there is no room. The tail is published by commitCq. */
 function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   const ring = m.ring;
-  const slots = isBig(m, cqe) ? 2 : 1;
-  if (!hasRoom(m, origin === "backlog", slots)) return false;
+  const slots = slotsOf(m, cqe);
+  const long = isLong(cqe);
+  if (!hasRoom(m, origin === "backlog", long)) return false;
   // Not by the tail: a filler without room behind it leaves this where it was.
-  const at = storeCqe(m, ring.cqSlot, m.scheduler.posted(m, cqe));
+  const at = CQES + ring.cqSlot * ring.cqeSize;
+  storeCqe(m, at, m.scheduler.posted(m, cqe, ring.cqSlot === (ring.cachedCqTail & (ring.cqEntries - 1))));
   if (slots === 2) ring.cachedCqTail = (ring.cachedCqTail + 1) >>> 0;
   // [cq.big-half-stale]
-  if (slots === 2 || (ring.cqeSize > CQE.size && origin !== "aside")) {
-    // [cq.big-half]
+  if (long || (ring.cqeSize > CQE.size && origin !== "aside")) {
+    // [cq.big-half] [cq.long-flag-plain]
     const [first, second] = cqe.big ?? [0n, 0n];
     const bytes = writable(ring.ring);
     store64(bytes, at + CQE.size, first);
@@ -301,7 +310,7 @@ export function flushOverflow(m: Machine): void {
   if (cqPending(m) === ring.cqEntries) return;
   let together = 0;
   // Room is looked for only while there is something to post: a lie of the head comes to light later.
-  while (hasBacklog(m) && (ring.cqWindow > 0 || refillWindow(m, true, 1))) {
+  while (hasBacklog(m) && hasSlot(m)) {
     const at = m.scheduler.nextOfBacklog(m);
     const next = at === undefined ? undefined : ring.overflow[at];
     // [cq.mixed-livelock] a long one that does not fit keeps the wait from ending

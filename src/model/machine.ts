@@ -68,8 +68,11 @@ export interface Scheduler {
   decided(m: Machine, r: Request): void;
   /** This CQE goes to the backlog. */
   backlogs(m: Machine, cqe: Cqe): void;
-  /** A CQE was written to the ring, at `m.ring.cachedCqTail`. False forbids it: this run is not the one looked for. */
-  posted(m: Machine, cqe: Cqe): Cqe;
+  /**
+   * A CQE is written to the ring and moves the tail on from `m.ring.cachedCqTail`: as it is written. Throws where this run
+   * is not the one looked for. `shows`: it is what the application reads there; left out: true.
+   */
+  posted(m: Machine, cqe: Cqe, shows?: boolean): Cqe;
   /** Lets the rest of the kernel go on while the caller waits for `done`. */
   wait(m: Machine, done: () => boolean, deadline: WaitDeadline | undefined): "done" | "timeout" | "stuck";
 }

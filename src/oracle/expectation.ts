@@ -1,8 +1,9 @@
 // What a window showed: its completions, all of them in order. A run that follows the trace posts them
 // one after the other; what is next says which steps are worth taking.
-import { cqeOf } from "../model/completion.ts";
+import { cqeOf, isLong } from "../model/completion.ts";
 import { type Cqe, type Machine } from "../model/machine.ts";
 import { REQ, type Request } from "../model/request.ts";
+import { IORING_CQE_F_SKIP } from "../spec/constants.gen.ts";
 
 /** What is known of the completions of a window: all of them in order, or nothing. */
 export type Expected = readonly Cqe[] | undefined;
@@ -46,6 +47,12 @@ export class Expectation {
   matches(cqe: Cqe): boolean {
     const e = this.upcoming();
     return this.list === undefined || (e !== undefined && same(e, cqe));
+  }
+
+  /** It comes next, or a filler in front of it does. `full`: nothing need come, where a long one may have no room. [cq.mixed-filler] */
+  comes(cqe: Cqe, full = false): boolean {
+    const e = this.upcoming();
+    return this.matches(cqe) || (isLong(cqe) && (e === undefined ? full : e.flags === IORING_CQE_F_SKIP));
   }
 
   comesNext(r: Request, res: number): boolean {

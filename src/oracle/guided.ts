@@ -2,7 +2,7 @@
 // next says which of the kernel's own steps are worth taking. A run that posts something else than was
 // seen is abandoned. Which scripts to try is run.ts's business.
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, type WaitDeadline } from "../model/machine.ts";
-import { cqeOf, isFull } from "../model/completion.ts";
+import { cqeOf, hasSlot, isFull } from "../model/completion.ts";
 import { mayHaveSignalled } from "../model/eventfd.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
@@ -233,8 +233,8 @@ export class Guided implements Scheduler {
       for (let e = this.hidden(m); e !== undefined && !same(e, cqe); e = this.hidden(m)) this.towards(m, e);
       return;
     }
-    if (defersTaskWork(m) && this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) throw NOT_THIS_RUN;
-    while (this.expected.upcoming() !== undefined && !this.expected.matches(cqe)) this.toward(m);
+    if (defersTaskWork(m) && this.expected.upcoming() !== undefined && !this.expected.comes(cqe)) throw NOT_THIS_RUN;
+    while (this.expected.upcoming() !== undefined && !this.expected.comes(cqe)) this.toward(m);
   }
 
   /** [timeout.count-steps-back] */
@@ -322,7 +322,7 @@ export class Guided implements Scheduler {
     for (;;) {
       const e = this.expected.upcoming();
       if (ring.overflow.length === 0 && !ring.backlogUnknown) return undefined;
-      const at = eligible(ring.overflow, ring.flushed).find((i) => ring.overflow[i] !== undefined && this.expected.matches(ring.overflow[i]));
+      const at = eligible(ring.overflow, ring.flushed).find((i) => ring.overflow[i] !== undefined && this.expected.comes(ring.overflow[i], true));
       if (at !== undefined) return at;
       // Nothing more was seen though there is room: what is in the list is not what happened.
       if (e === undefined) {
@@ -335,7 +335,7 @@ export class Guided implements Scheduler {
       m.inCall = false;
       this.toward(m);
       m.inCall = was;
-      if (ring.cqWindow === 0) return undefined;
+      if (!hasSlot(m)) return undefined;
     }
   }
 
@@ -352,18 +352,18 @@ export class Guided implements Scheduler {
     if (next === undefined ? excludes(this.ahead, m, cqe) : !same(next, cqe)) throw NOT_THIS_RUN;
   }
 
-  posted(m: Machine, cqe: Cqe): Cqe {
+  posted(m: Machine, cqe: Cqe, shows = true): Cqe {
     this.countersFirst(m);
     if (this.expected.open) {
       if (cqe.opened !== undefined) throw NOT_THIS_RUN;
       return cqe;
     }
     const e = this.expected.upcoming();
-    if (e === undefined || !this.expected.matches(cqe)) throw NOT_THIS_RUN;
+    // Where something else shows, all that the peek loaded is compared.
+    if (e === undefined || (shows && !this.expected.matches(cqe))) throw NOT_THIS_RUN;
     this.expected.next++;
-    if (cqe.opened === undefined) return cqe;
-    numberShown(m, cqe.opened, e.res);
-    return e;
+    if (cqe.opened !== undefined && shows) numberShown(m, cqe.opened, e.res);
+    return cqe.opened !== undefined && shows ? e : cqe;
   }
 
   /** Takes a step towards what the backlog was seen to hold: it happened before this call. */

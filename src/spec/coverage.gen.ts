@@ -83,6 +83,8 @@ export const COVERAGE: Readonly<Record<RuleId, RuleCoverage>> = {
   "cq.mixed-filler": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
   "cq.mixed-filler-overwritten": { model: true, tests: ["test/integration/rule/cq.test.ts", "test/integration/rule/mixed-sizes.test.ts"] },
   "cq.mixed-livelock": { model: true, tests: [] },
+  "cq.long-flag-plain": { model: true, tests: ["test/integration/rule/cq.test.ts"] },
+  "cq.filler-misplaced": { model: true, tests: ["test/integration/rule/cq.test.ts"] },
   "cq.big-half-stale": { model: true, tests: ["test/integration/rule/mixed-sizes.test.ts"] },
   "cq.big-half-leaks": { model: true, tests: [] },
   "overflow.backlog": { model: true, tests: ["test/integration/rule/overflow.test.ts"] },

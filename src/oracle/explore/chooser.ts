@@ -1,11 +1,15 @@
 // The scheduler of an exploration: every choice comes from a script, and what lies behind the script takes the first
 // alternative. The kernel's own steps may come at every place of a call where the model asks; a run that comes to a
 // place and state where one was before ends there. Which scripts to try is moves.ts's business.
+import { Unmodelled } from "../../kernel.ts";
+import { CQES } from "../../model/layout.ts";
 import type { Cqe, Footprint, Machine, Scheduler, WaitDeadline } from "../../model/machine.ts";
+import { load32, load64 } from "../../model/memory.ts";
 import type { Request } from "../../model/request.ts";
 import { advance } from "../../model/simulate.ts";
 import { hasPollThread } from "../../model/sqpoll.ts";
 import { dueTimers, enabled, hasTimers, stepId, take, type Step } from "../../model/steps.ts";
+import { CQE } from "../../spec/codec.gen.ts";
 import { isOverdueNow } from "./liveness.ts";
 import { cutShows } from "./reduction.ts";
 import { cqeLine } from "./seen-text.ts";
@@ -199,9 +203,10 @@ export class Chooser implements Scheduler {
     // The same.
   }
 
-  posted(_m: Machine, cqe: Cqe): Cqe {
+  posted(m: Machine, cqe: Cqe, shows = true): Cqe {
+    if (!shows && m.ring.cqeSize === CQE.size) throw new Unmodelled("what an application reads where a filler is written over");
     const opens = this.opens.has(cqe.userData);
-    this.seen = this.lines.add(this.seen, cqeLine(cqe, opens));
+    this.seen = this.lines.add(this.seen, cqeLine(shows ? cqe : atTail(m), opens));
     if (opens && cqe.res > 2) this.opened = [...this.opened, cqe.res];
     return cqe;
   }
@@ -249,3 +254,10 @@ function isWorking(m: Machine): boolean {
 }
 
 const timers = (m: Machine): readonly Step[] => (hasTimers(m) ? dueTimers(m).map(({ id }) => ({ kind: "expire", request: id })) : NO_STEPS);
+
+/** What is in the slot that the tail moves past. */
+function atTail({ ring }: Machine): Cqe {
+  const at = CQES + (ring.cachedCqTail & (ring.cqEntries - 1)) * ring.cqeSize;
+  const { bytes } = ring.ring;
+  return { userData: load64(bytes, at + CQE.user_data), res: load32(bytes, at + CQE.res) | 0, flags: load32(bytes, at + CQE.flags) };
+}

@@ -1,7 +1,7 @@
 // A program before its requests have names. A draft refers to another request by how far back it is,
 // and `resolve` gives every request its user_data and every reference a number: after generation, so
 // that dropping operations leaves a program whose references still mean something.
-import { IORING_NOP_CQE32, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
+import { IORING_CQE_F_32, IORING_NOP_CQE32, IORING_OP_MSG_RING, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
 import type { Address, Operation, Program, RegisterOperation, SqeSpec } from "../program.ts";
 
 /** What a request that cancels or changes another one looks for. */
@@ -103,14 +103,17 @@ class Resolver {
   }
 }
 
-/** The operations of a program whose ring is `ring`. */
 /**
- * [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good: there are
- * none where the CQ may fill, and none in hostile programs, which lie about its head.
+ * [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good, and a message
+ * that says it is long on one with short CQEs only: there are none where the CQ may fill, and none in hostile programs,
+ * which lie about its head.
  */
 function shortOnly(draft: Draft): Draft {
-  const short = <T extends SqeDraft>(sqe: T): T =>
-    sqe.opcode === "NOP" || sqe.opcode === 0 ? { ...sqe, opFlags: sqe.opFlags === undefined ? undefined : (sqe.opFlags & ~IORING_NOP_CQE32) >>> 0 } : sqe;
+  const short = <T extends SqeDraft>(sqe: T): T => {
+    const { opcode, opFlags, spliceFdIn } = sqe;
+    if (opcode === "NOP" || opcode === 0) return { ...sqe, opFlags: opFlags === undefined ? undefined : (opFlags & ~IORING_NOP_CQE32) >>> 0 };
+    return (opcode === "MSG_RING" || opcode === IORING_OP_MSG_RING) && spliceFdIn !== undefined ? { ...sqe, spliceFdIn: spliceFdIn & ~IORING_CQE_F_32 } : sqe;
+  };
   if (draft.op === "sqe") return short(draft);
   return draft.op === "slot" ? { ...draft, sqe: short(draft.sqe) } : draft;
 }
@@ -119,8 +122,9 @@ function shortOnly(draft: Draft): Draft {
 export const ROOMY = 256;
 
 const mayHang = (ring: Program["ring"], drafts: readonly Draft[]): boolean =>
-  ring.flags.includes("CQE_MIXED") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter" || op === "register"));
+  !ring.flags.includes("CQE32") && ((ring.cqEntries ?? 0) < ROOMY || drafts.some(({ op }) => op === "slot" || op === "store" || op === "enter" || op === "register"));
 
+/** The operations of a program whose ring is `ring`. */
 export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner: Manner): Operation[] {
   const resolver = new Resolver(manner, mayHang(ring, drafts) ? drafts.map(shortOnly) : drafts);
   const slots = slotsOf(ring.entries);

@@ -177,3 +177,45 @@ onBoth("[cq.mixed-filler-overwritten] a filler with no room behind it is written
   expect([ring.cq("tail"), ring.sq("flags")]).toEqual([7, 0]);
   expect(words(ring, 1, 4)).toEqual([...cqe(4n, 0, LONG), 7n, 8n]);
 });
+
+/** A message to the ring itself that says it has 32 bytes, and no CQE of its own. */
+const longMessage = (ring: TestRing, userData: bigint): SqeFields => ({
+  opcode: abi.IORING_OP_MSG_RING, fd: ring.ring.fd, off: userData, len: 5, opFlags: abi.IORING_MSG_RING_FLAGS_PASS, spliceFdIn: LONG, flags: abi.IOSQE_CQE_SKIP_SUCCESS,
+});
+
+onBoth("[cq.long-flag-plain] a message that says it has 32 bytes takes one slot of 16, and asks for two", (on) => {
+  const ring = on.ring(1, { flags: CQSIZE, cqEntries: 4 });
+  post(ring, 1n);
+  ring.submit(longMessage(ring, 2n));
+  expect(ring.cq("tail")).toBe(2);
+  expect(words(ring, 1, 4)).toEqual([...cqe(2n, 5, LONG), 0n, 0n]);
+  post(ring, 3n);
+  // One slot is left: the filler takes it, there is no room behind it, and what comes next is written over it.
+  ring.submit(longMessage(ring, 4n));
+  expect([ring.cq("tail"), ring.sq("flags")]).toEqual([4, OVERFLOW]);
+  expect(words(ring, 3)).toEqual(cqe(0n, 0, SKIP));
+  expect(post(ring, 5n)).toEqual([5, true]);
+  expect(words(ring, 3)).toEqual(cqe(5n, 0, 0));
+  // With room behind it the filler stays.
+  const other = on.ring(1, { flags: CQSIZE, cqEntries: 4 });
+  for (const userData of [1n, 2n, 3n]) post(other, userData);
+  other.storeCq("head", 3);
+  other.submit(longMessage(other, 4n));
+  expect([other.cq("tail"), other.sq("flags")]).toEqual([5, 0]);
+  expect([words(other, 3), words(other, 0)]).toEqual([cqe(0n, 0, SKIP), cqe(4n, 5, LONG)]);
+});
+
+onBoth("[cq.filler-misplaced] on a CQE32 ring the filler is written into the middle of the queue", (on) => {
+  const ring = on.ring(1, { flags: CQSIZE | abi.IORING_SETUP_CQE32, cqEntries: 4 });
+  for (const userData of [1n, 2n, 3n, 4n]) post(ring, userData);
+  ring.storeCq("head", 3);
+  // The kernel looks for room: three slots, of which none is left behind these.
+  for (const userData of [5n, 6n, 7n]) post(ring, userData);
+  ring.storeCq("head", 7);
+  ring.submit(longMessage(ring, 8n));
+  expect([ring.cq("tail"), ring.sq("flags")]).toEqual([9, 0]);
+  expect(words(ring, 0)).toEqual(cqe(8n, 5, LONG));
+  // Slot 1, which was read, in its second half; slot 3 is as it was.
+  expect(words(ring, 1, 4).slice(2)).toEqual(cqe(0n, 0, SKIP));
+  expect(words(ring, 3)).toEqual(cqe(4n, 0, 0));
+});
