@@ -20,6 +20,7 @@ import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
 import { hasten, move } from "./moves.ts";
 import { RECORD_TO } from "./recorder.ts";
+import { resultsOf, unusual } from "./usual.ts";
 
 export interface Judging {
   readonly profile: KernelProfile;
@@ -146,6 +147,12 @@ export function recordScripts(folder: string): Scripts {
   return { traces, dropped };
 }
 
+/** What a real kernel once did unlike the model as it was then (test/property/corpus.test.ts). */
+export function keptTraces(): string[] {
+  const folder = join(packageRoot, "test", "property", "corpus");
+  return readdirSync(folder).sort().map((name) => readFileSync(join(folder, name), "utf8"));
+}
+
 /** The same trace up to this event; undefined where nothing is left of it. */
 export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
   const events = parseTrace(text).events.slice(0, at);
@@ -159,23 +166,27 @@ function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number],
   return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
 }
 
-/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn. */
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, and as often a result of elsewhere. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
+  const results = resultsOf(traces.map(({ text }) => parseTrace(text).events));
   return traces.flatMap(({ text, by }, number) => {
     const { events } = parseTrace(text);
     const made: Entry[] = [];
-    for (let i = 0; i < CHANGES.length && made.length < each; i++) {
-      const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
-      const change = changeOf(events, kind, seed + number);
-      if (change === undefined) continue;
+    const keep = (kind: string, change: readonly TraceEvent[] | undefined): void => {
+      if (change === undefined) return;
       const text = formatTrace({ version: 1, events: change });
       try {
         parseTrace(text);
       } catch {
-        continue; // the reader refuses it before the model has a word
+        return; // the reader refuses it before the model has a word
       }
       made.push({ from: `one change: ${kind}`, by, text });
+    };
+    for (let i = 0; i < CHANGES.length && made.length < each; i++) {
+      const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
+      keep(kind, changeOf(events, kind, seed + number));
     }
+    for (let i = 0; i < each; i++) keep("a result of elsewhere", unusual(events, results, seed + each * number + i));
     return made;
   });
 }

@@ -59,6 +59,7 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
       return parentPath?.node.type === "CallExpression" && parentPath.node.callee?.property?.name === "before" ? FOOTPRINT : undefined;
     case "StringLiteral":
     case "TemplateLiteral":
+      if (isPoint(node, parentPath)) return "names of choice points, by which reports and searches know them";
       return isAlternative(parentPath) ? "names of alternatives at a choice, for reports" : undefined;
     default:
       return undefined;
@@ -68,6 +69,11 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
 /** if (...) throw new Unmodelled(...) */
 function isBound({ consequent, alternate }: Node): boolean {
   return consequent?.type === "ThrowStatement" && alternate == null && consequent.argument?.callee?.name === "Unmodelled";
+}
+
+/** choose(m, "here", [...]) */
+function isPoint(node: Node, parent: Place | null | undefined): boolean {
+  return parent?.node.type === "CallExpression" && parent.node.callee?.property?.name === "choose" && node.type === "StringLiteral";
 }
 
 /** choose(m, "point", ["here", "and here"]) */

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../../src/cli/messages.ts";
-import { changed, cut, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
+import { changed, cut, keptTraces, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
 import { instrument, type Instrumented, type Mutant } from "./instrument.ts";
 import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
 
@@ -149,6 +149,7 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   const vectors = await recordVectors(backend, seed, wanted.vectors);
   say(`${vectors.length} legal traces of spec/vector`);
   entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
+  entries.push(...keptTraces().map((text) => ({ from: "test/property/corpus", by: 0, text })));
   if (backend === "real" && wanted.scripts) {
     const scripts = recordScripts(join(wanted.directory, "scripts"));
     for (const [reason, count] of scripts.dropped) dropped.set(`a script's trace: ${reason}`, count);

@@ -56,6 +56,7 @@ class Tape {
     this.store("ring", cqOff.head, 4);
     for (let at = 0; at < ring.sqes.length; at += size) this.store("sqes", at, size);
     if (sqOff.array !== 0) for (let i = 0; i < sqEntries; i++) this.store("ring", sqOff.array + 4 * i, 4);
+    this.store("ring", cqOff.flags, 4);
     for (const at of [sqOff.ringMask, sqOff.ringEntries, cqOff.ringMask, cqOff.ringEntries, sqOff.tail]) this.store("ring", at, 4);
     this.peek();
   }

@@ -12,8 +12,8 @@ const FILES = ["completion.ts", "link.ts", "nop.ts", "poll.ts", "submit.ts", "ti
 const MUTANTS = 12;
 /** So many traces of so small a corpus come by each of them, at least. */
 const TRACES = 10;
-/** So many of them at least. */
-const KILLED = 8;
+/** Half of them: the corpus is far smaller than that of the bench. A judge that takes everything kills none. */
+const KILLED = 6;
 
 describe("mutants of the model", () => {
   // Below the package, where the build finds what it imports.

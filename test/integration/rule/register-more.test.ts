@@ -41,6 +41,8 @@ onBoth("[register.personality-ids] [register.personality-unknown] numbers of per
   expect([add(), add()]).toEqual([1, 2]);
   expect([drop(1), drop(1), drop(7), drop(0)]).toEqual([0, -abi.EINVAL, -abi.EINVAL, -abi.EINVAL]);
   expect(add()).toBe(3);
+  // The others stay.
+  expect([drop(2), drop(3)]).toEqual([0, 0]);
 });
 
 onBoth("[register.personality-used] [submit.personality] a request with a personality", (on) => {
