@@ -45,8 +45,8 @@ function compiled(name: string, text: string): string {
 }
 
 /** What it printed, in the order of an outcome: calls, completions, looks. */
-function printed(path: string): string {
-  const { status, stdout, stderr } = spawnSync(path, { encoding: "utf8", timeout: 30_000 });
+function printed(path: string, env = process.env): string {
+  const { status, stdout, stderr } = spawnSync(path, { encoding: "utf8", timeout: 30_000, env });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   const lines = stdout.trimEnd().split("\n");
   const of = (word: string): string[] => lines.filter((line) => line.startsWith(word));
@@ -102,9 +102,11 @@ describe("emit --c", () => {
     const own = join(scratch, "left");
     mkdirSync(own);
     const source = emitC(program([{ op: "write", fd: "f0", bytes: 3, fill: 1 }], { files: [8] }));
-    expect(source).toContain('"/tmp/ringspec-XXXXXX"');
-    printed(compiled("files", source.replaceAll("/tmp/ringspec-XXXXXX", `${own}/ringspec-XXXXXX`)));
+    const path = compiled("files", source);
+    printed(path, { ...process.env, TMPDIR: own });
     expect(readdirSync(own)).toEqual([]);
+    // That it was there at all: a parent that isn't one ends it.
+    expect(spawnSync(path, { env: { ...process.env, TMPDIR: join(own, "missing") }, encoding: "utf8" })).toMatchObject({ status: 2, stderr: expect.stringContaining("TMPDIR") });
   });
 });
 

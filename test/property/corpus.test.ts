@@ -25,4 +25,15 @@ describe("recorded traces", () => {
     const { events } = parseTrace(readFileSync(join(corpus, file), "utf8"));
     expect(judgeTrace(events, new Checker({ profile: PROFILE_6_18 }))).toMatchObject({ verdict: "legal" });
   });
+
+  test("whoever watches hears of a search, event by event, and of nothing while there is none", () => {
+    const { events } = parseTrace(readFileSync(join(corpus, `eventfd.disabled-flag${ENDING}`), "utf8"));
+    let heard = 0;
+    const checker = new Checker({ profile: PROFILE_6_18, onSearch: () => heard++ });
+    for (const event of events) checker.event(event);
+    expect(heard).toBe(0);
+    // The last of them, which a look would follow, can't be explained without a search from the beginning.
+    expect(checker.end().verdict).toBe("legal");
+    expect(heard).toBeGreaterThanOrEqual(events.length - 1);
+  });
 });

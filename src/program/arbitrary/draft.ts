@@ -1,7 +1,7 @@
 // A program before its requests have names. A draft refers to another request by how far back it is,
 // and `resolve` gives every request its user_data and every reference a number: after generation, so
 // that dropping operations leaves a program whose references still mean something.
-import { IORING_CQE_F_32, IORING_NOP_CQE32, IORING_OP_MSG_RING, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
+import { IORING_CQE_F_32, IORING_NOP_CQE32, IORING_OP_MSG_RING, IORING_OP_NOP, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_MULTISHOT } from "../../spec/constants.gen.ts";
 import type { Address, Operation, Program, RegisterOperation, SqeSpec } from "../program.ts";
 
 /** What a request that cancels or changes another one looks for. */
@@ -104,14 +104,14 @@ class Resolver {
 }
 
 /**
- * [cq.mixed-livelock] On a ring with CQEs of two sizes a long one in the backlog can hang the kernel for good, and a message
- * that says it is long on one with short CQEs only: there are none where the CQ may fill, and none in hostile programs,
- * which lie about its head.
+ * [cq.mixed-livelock] Where slots have 16 bytes a long CQE in the backlog can hang the kernel for good: a NOP's on a ring
+ * with CQEs of two sizes, and a message that says it is long on any. There are none where the CQ may fill, and none in
+ * hostile programs, which lie about its head.
  */
-function shortOnly(draft: Draft): Draft {
+function shortOnly(draft: Draft, ring: Program["ring"]): Draft {
   const short = <T extends SqeDraft>(sqe: T): T => {
     const { opcode, opFlags, spliceFdIn } = sqe;
-    if (opcode === "NOP" || opcode === 0) return { ...sqe, opFlags: opFlags === undefined ? undefined : (opFlags & ~IORING_NOP_CQE32) >>> 0 };
+    if ((opcode === "NOP" || opcode === IORING_OP_NOP) && opFlags !== undefined && ring.flags.includes("CQE_MIXED")) return { ...sqe, opFlags: (opFlags & ~IORING_NOP_CQE32) >>> 0 };
     return (opcode === "MSG_RING" || opcode === IORING_OP_MSG_RING) && spliceFdIn !== undefined ? { ...sqe, spliceFdIn: spliceFdIn & ~IORING_CQE_F_32 } : sqe;
   };
   if (draft.op === "sqe") return short(draft);
@@ -126,7 +126,7 @@ const mayHang = (ring: Program["ring"], drafts: readonly Draft[]): boolean =>
 
 /** The operations of a program whose ring is `ring`. */
 export function resolve(drafts: readonly Draft[], ring: Program["ring"], manner: Manner): Operation[] {
-  const resolver = new Resolver(manner, mayHang(ring, drafts) ? drafts.map(shortOnly) : drafts);
+  const resolver = new Resolver(manner, mayHang(ring, drafts) ? drafts.map((draft) => shortOnly(draft, ring)) : drafts);
   const slots = slotsOf(ring.entries);
   return resolver.drafts.map((draft, index): Operation => {
     if (draft.op === "slot") return { op: "slot", slot: draft.slot % slots, sqe: resolver.sqe(draft.sqe, index) };

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import {
   IORING_ASYNC_CANCEL_ALL, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP,
-  IORING_ASYNC_CANCEL_USERDATA, IORING_LINK_TIMEOUT_UPDATE, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_TIMEOUT,
+  IORING_ASYNC_CANCEL_USERDATA, IORING_CQE_F_32, IORING_LINK_TIMEOUT_UPDATE, IORING_MSG_RING_CQE_SKIP, IORING_MSG_RING_FLAGS_PASS, IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_TIMEOUT,
   IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IORING_POLL_UPDATE_EVENTS, IORING_POLL_UPDATE_USER_DATA, IORING_TIMEOUT_ABS,
   IORING_TIMEOUT_BOOTTIME, IORING_TIMEOUT_ETIME_SUCCESS, IORING_TIMEOUT_MULTISHOT, IORING_TIMEOUT_UPDATE, POLLERR,
   POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLRDNORM, POLLWRNORM,
@@ -91,8 +91,7 @@ export const linkTimeout: fc.Arbitrary<SqeDraft> = record({
   opcode: fc.constant("LINK_TIMEOUT" as const), addr: mix<Address>([6, relative], [1, deadline]), len: fc.constant(1), off: mostly(undefined, 2, fc.constant(1)),
 }).map((sqe) => (sqe.addr.is === "deadline" ? { ...sqe, opFlags: IORING_TIMEOUT_ABS } : sqe));
 
-/** A message to the program's own ring; the numbers are nobody's user_data. */
-export const msgRing: fc.Arbitrary<SqeDraft> = record({
+const message: fc.Arbitrary<SqeDraft> = record({
   opcode: fc.constant("MSG_RING" as const),
   fd: mix<string>([12, fc.constant("ring")], [1, fds.wrong], [1, fds.pollable]),
   off: fc.integer({ min: 0xe000, max: 0xe00f }),
@@ -101,6 +100,14 @@ export const msgRing: fc.Arbitrary<SqeDraft> = record({
   spliceFdIn: mostly(undefined, 10, fc.constant(3)),
   addr: mostly(undefined, 5, pick<Address>([1, { is: "number", number: 1 }], [1, { is: "number", number: 2 }])),
 });
+
+/** Flags that a message passes on, some of them those of a CQE of 32 bytes. */
+const passed: fc.Arbitrary<number | undefined> = mostly(undefined, 10, pick([1, 3], [2, IORING_CQE_F_32]));
+
+/** A message to the program's own ring; the numbers are nobody's user_data. */
+export const msgRing: fc.Arbitrary<SqeDraft> = fc
+  .tuple(message, passed)
+  .map(([sqe, spliceFdIn]) => (spliceFdIn === undefined ? sqe : { ...sqe, opFlags: IORING_MSG_RING_FLAGS_PASS, spliceFdIn }));
 
 const FD = IORING_ASYNC_CANCEL_FD;
 const ALL = IORING_ASYNC_CANCEL_ALL;
