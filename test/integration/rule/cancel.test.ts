@@ -36,14 +36,14 @@ function anHour(on: Bench, userData: bigint): SqeFields {
 }
 
 /** IORING_REGISTER_SYNC_CANCEL: what it returned. */
-function syncCancel(on: Bench, ring: TestRing, key: Key): number {
+function syncCancel(on: Bench, ring: TestRing, key: Key, seconds = -1n, nanoseconds = -1n): number {
   const arg = on.buffer(SYNC_CANCEL_REG.size);
   const to = new DataView(arg.bytes.buffer, arg.bytes.byteOffset, arg.bytes.byteLength);
   to.setBigUint64(SYNC_CANCEL_REG.addr, key.userData ?? 0n, true);
   to.setInt32(SYNC_CANCEL_REG.fd, key.fd ?? -1, true);
   to.setUint32(SYNC_CANCEL_REG.flags, key.flags ?? 0, true);
-  to.setBigInt64(SYNC_CANCEL_REG.timeout, -1n, true);
-  to.setBigInt64(SYNC_CANCEL_REG.timeout + 8, -1n, true);
+  to.setBigInt64(SYNC_CANCEL_REG.timeout, seconds, true);
+  to.setBigInt64(SYNC_CANCEL_REG.timeout + 8, nanoseconds, true);
   to.setUint8(SYNC_CANCEL_REG.opcode, key.opcode ?? 0);
   return ring.ring.register(abi.IORING_REGISTER_SYNC_CANCEL, arg.addr, 1);
 }
@@ -277,6 +277,17 @@ onBoth("[cancel.sync-waits] of what a worker runs it waits until that is gone", 
   expect(syncCancel(on, ring, { userData: 1n })).toBe(0);
   expect(ring.reap()).toEqual([{ userData: 1n, res: -abi.EINTR, flags: 0 }]);
   expect(syncCancel(on, ring, { userData: 1n })).toBe(-abi.ENOENT);
+});
+
+onBoth("[cancel.sync-waits] a time that is over, or that has only half of what means no limit", (on) => {
+  for (const [seconds, nanoseconds] of [[0n, 0n], [-1n, 0n], [0n, -1n]] as const) {
+    const ring = on.ring();
+    ring.submit({ opcode: abi.IORING_OP_READ, userData: 1n, flags: abi.IOSQE_IO_LINK, fd: on.pipe().read, addr: on.buffer(8).addr, len: 8 });
+    ring.waitFor(1, 50_000_000n);
+    expect(syncCancel(on, ring, { userData: 1n }, seconds, nanoseconds)).toBe(-abi.ETIME);
+    // The worker was interrupted all the same.
+    expect(ring.wait(1)).toEqual([{ userData: 1n, res: -abi.EINTR, flags: 0 }]);
+  }
 });
 
 onBoth("[cancel.worker-running] a cancel that a worker runs finds itself running; where it finds more, that is what it says", (on) => {

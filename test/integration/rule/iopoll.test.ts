@@ -37,6 +37,9 @@ onBoth("[iopoll.never-waits] a wait for what can't come returns", (on) => {
   expect(ring.waitFor(3, 3_600_000_000_000n)).toBe(0);
   ring.push(nop(1n));
   expect(ring.waitFor(5, 3_600_000_000_000n, 1)).toBe(1);
+  // What is there already is enough.
+  expect(ring.waitFor(5, 3_600_000_000_000n)).toBe(0);
+  expect(ring.reap()).toHaveLength(1);
 });
 
 onBoth("[iopoll.argument] the argument is checked", (on) => {

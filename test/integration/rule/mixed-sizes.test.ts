@@ -34,6 +34,19 @@ onBoth("[setup.offsets-cqe32] [cq.big-half] a CQE of 32 bytes", (on) => {
   expect(slots(ring).slice(0, 4)).toEqual([[1n, 0n], [0n, 0n], [2n, 0n], [0x1111n, 0x2222n]]);
 });
 
+onBoth("[cq.mixed-filler] no filler is written to a queue that is full up to its last slot", (on) => {
+  const ring = mixed(on);
+  ring.results(nop(1n), nop(2n), nop(3n));
+  ring.submit(nop(4n), nop(5n), nop(6n), nop(7n));
+  expect([ring.cq("head"), ring.cq("tail")]).toEqual([3, 7]);
+  ring.submit(long(8n));
+  expect([ring.cq("tail"), ring.sq("flags")]).toEqual([7, abi.IORING_SQ_CQ_OVERFLOW]);
+  expect(ring.reap().map(({ userData }) => userData)).toEqual([4n, 5n, 6n, 7n]);
+  ring.enter(0, 0, abi.IORING_ENTER_GETEVENTS);
+  expect(ring.cq("tail")).toBe(10);
+  expect(slots(ring)).toEqual([[8n, F_32], [0x1111n, 0x2222n], [7n, 0n], [0n, F_SKIP]]);
+});
+
 onBoth("[setup.mixed-needs-two] mixed CQEs need two slots", (on) => {
   const flags = abi.IORING_SETUP_CQE_MIXED | abi.IORING_SETUP_CQSIZE;
   expect(on.setupErrno(1, { flags, cqEntries: 1 })).toBe(abi.EOVERFLOW);

@@ -78,10 +78,12 @@ onBoth("[msg-ring.defer-target] a message to a ring that defers its task work", 
   expect(to.reap()).toEqual([{ userData: 0x1234n, res: 42, flags: 0 }]);
 });
 
-onBoth("[msg-ring.descriptor-refused] sending a descriptor without registered files", (on) => {
+onBoth("[msg-ring.descriptor-refused] [msg-ring.command] sending a descriptor without registered files", (on) => {
   const [from, to] = [on.ring(), on.ring()];
   const addr = BigInt(abi.IORING_MSG_SEND_FD);
   expect(from.results(message(1n, from.fd, { addr, len: 0 }))).toEqual([[1n, -abi.EINVAL]]);
   expect(from.results(message(2n, to.fd, { addr, len: 1 }))).toEqual([[2n, -abi.EINVAL]]);
   expect(from.results(message(3n, to.fd, { addr, len: 0 }))).toEqual([[3n, -abi.EBADF]]);
+  // No command at all, and for the rest like the one before.
+  expect(from.results(message(4n, to.fd, { addr: addr + 1n, len: 0 }))).toEqual([[4n, -abi.EINVAL]]);
 });

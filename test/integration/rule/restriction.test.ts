@@ -1,4 +1,5 @@
 // Chapter restriction, and those of register that enable a ring.
+import { PROFILE_6_18, registerOpcodes } from "../../../src/model/profile.ts";
 import { abi, type Bench, expect, onBoth, type SqeFields, type TestRing } from "./on-both.ts";
 
 const nop = (userData: bigint, flags = 0): SqeFields => ({ opcode: abi.IORING_OP_NOP, userData, flags });
@@ -36,6 +37,15 @@ onBoth("[restriction.disabled-ring-only] [restriction.once] when restrictions ma
   const ring = disabled(on);
   expect(restrict(on, ring, [SQE_OP, abi.IORING_OP_NOP])).toBe(0);
   expect(restrict(on, ring, [SQE_OP, abi.IORING_OP_NOP])).toBe(-abi.EBUSY);
+});
+
+onBoth("[restriction.checked-whole] as many as there are kinds, calls and opcodes, and one more", (on) => {
+  const many = (count: number): number => restrict(on, disabled(on), ...Array.from({ length: count }, () => [SQE_OP, abi.IORING_OP_NOP] as const));
+  const counts = Array.from({ length: 60 }, (_, i) => 80 + i);
+  const accepted = counts.filter((count) => many(count) === 0);
+  // Every count up to one of them.
+  expect(accepted).toEqual(counts.slice(0, accepted.length));
+  expect(accepted.at(-1)).toBe(4 + registerOpcodes(PROFILE_6_18).length + PROFILE_6_18.opcodes.length);
 });
 
 onBoth("[restriction.checked-whole] one bad restriction refuses them all", (on) => {

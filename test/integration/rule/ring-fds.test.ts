@@ -50,6 +50,10 @@ onBoth("[register.ring-fds-count] counts that are refused", (on) => {
     for (const count of [0, 17]) expect(ring.ring.register(opcode, many.addr, count)).toBe(-abi.EINVAL);
     expect(ring.ring.register(opcode, null, 0)).toBe(-abi.EINVAL);
   }
+  // All there are, at once.
+  const slots = Array.from({ length: 16 }, (_, slot) => slot);
+  expect(add(on, ring, ...slots.map(() => ({ slot: ANY, fd: ring.fd })))).toEqual([16, slots]);
+  expect(drop(on, ring, ...slots)).toBe(16);
 });
 
 onBoth("[register.ring-fds-entry] what is wrong with an entry", (on) => {

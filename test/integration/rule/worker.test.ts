@@ -57,6 +57,30 @@ function drain(on: Bench, fd: number): number {
   }
 }
 
+onBoth("[rw.plain-write-not-inline] what a worker that may wait does at once, and what it waits for", (on) => {
+  const { read: from, write: to } = on.pipe();
+  const empty = on.eventfd();
+  for (const [sqe, res] of [
+    [{ ...read(on, 1n, from), len: 0 }, 0], [{ ...read(on, 1n, empty), len: 0 }, -abi.EINVAL], [{ ...read(on, 1n, empty), len: 7 }, -abi.EINVAL],
+    [write(on, 1n, from, [1]), -abi.EBADF], [read(on, 1n, to), -abi.EBADF],
+  ] as const) {
+    const ring = on.ring();
+    ring.submit(nop(0n, LINK | ASYNC), sqe);
+    expect(pairs(ring.wait(2))).toEqual([[0n, 0], [1n, res]]);
+  }
+  // An eventfd takes no more than 2^64 - 2: one more waits, one that fits does not.
+  const eventfd = on.eventfd(1);
+  const ring = on.ring();
+  const count = (value: bigint): number[] => [...new Uint8Array(BigUint64Array.of(value).buffer)];
+  onWorker(ring, write(on, 1n, eventfd, count(0xffff_ffff_ffff_fffen)));
+  ring.waitFor(1, 20_000_000n);
+  expect(ring.reap()).toEqual([]);
+  expect(on.kernel.system.read(eventfd, new Uint8Array(8))).toBe(8);
+  expect(pairs(ring.wait(1))).toEqual([[1n, 8]]);
+  ring.submit(nop(0n, LINK | ASYNC), write(on, 2n, eventfd, count(0xffff_ffff_ffff_ffffn)));
+  expect(pairs(ring.wait(2))).toEqual([[0n, 0], [2n, -abi.EINVAL]]);
+});
+
 onBoth("[worker.async-flag] what the flag is on completes, and not inline", (on) => {
   const { read: from, write: to } = on.pipe();
   put(on, to, 16);
