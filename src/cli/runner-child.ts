@@ -14,6 +14,7 @@ import type { Strictness } from "../oracle/verdict.ts";
 import { memorySafe } from "../program/safety.ts";
 import { createRealKernel, RealKernelUnavailable } from "../real/linux-kernel.ts";
 import { lostOutcome } from "./lost.ts";
+import { LeftOpen } from "./left-open.ts";
 import { ANSWER_FD } from "./messages.ts";
 import type { ChildSettings, FromChild, Job } from "./messages.ts";
 import { removeScratch } from "./scratch.ts";
@@ -85,12 +86,14 @@ async function serve(): Promise<void> {
   const kernel = own ?? createModelKernel();
   const strictness = settings.strictness === "auto" ? verifiedStrictness(kernel) : settings.strictness;
   send({ ready: { backend: settings.backend, release: kernel.profile.release, file: kernel.profile.file, strictness } });
+  const left = own === undefined ? undefined : new LeftOpen(settings.directory);
   // One batch a line. The event loop turns between batches, so that what was dropped can be finalized.
   for await (const line of createInterface({ input: process.stdin })) {
     const jobs = JSON.parse(line) as Job[]; // the parent wrote it
     for (const job of jobs) {
       if (own === undefined) runOnModel(job, strictness);
       else runOne(own, job, strictness);
+      if (job.program.ops.some((each) => each.op === "sqe" && each.opcode === "OPENAT")) left?.close();
     }
   }
   kernel.close();

@@ -8,6 +8,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { Pool, PoolClosed } from "../../src/cli/pool.ts";
 import { isDivergence } from "../../src/cli/tally.ts";
 import type { Program } from "../../src/program/program.ts";
+import { parseTrace } from "../../src/program/trace.ts";
+import { realOrSay } from "./real.ts";
 
 const childPath = fileURLToPath(new URL("./children/fake-runner.mjs", import.meta.url));
 let scratch = "";
@@ -92,4 +94,29 @@ test("a child that can't start is an error, not a wait", async () => {
   await expect(pool.opened).rejects.toThrow("was lost 3 times before it ran a program");
   await pool.close();
   expect(existsSync(scratch) && readdirSync(scratch)).toEqual([]);
+});
+
+test("what a program leaves open is closed: the numbers of descriptors stay as low as they were", async (context) => {
+  realOrSay(context).close();
+  const pool = new Pool({ backend: "real", jobs: 1 });
+  const silent: Program = {
+    version: 1, kind: "legal", ring: { entries: 8, flags: [] }, world: { files: [16], pipes: [], eventfds: [1], buffers: [] },
+    ops: [
+      ...Array.from({ length: 6 }, (_, i): Program["ops"][number] => ({
+        op: "sqe", opcode: "OPENAT", userData: i, flags: ["CQE_SKIP_SUCCESS"], fd: "dir", addr: { is: "path", path: "f0" }, opFlags: 0,
+      })),
+      { op: "submit" }, { op: "settle" },
+    ],
+  };
+  try {
+    const numbers: number[][] = [];
+    for (let i = 0; i < 5; i++) {
+      const { trace = "" } = await pool.run({ program: silent, keepTrace: true });
+      numbers.push(parseTrace(trace).events.flatMap((event) => (event.event === "system" || event.event === "setup" ? [event.result] : [])));
+    }
+    expect(numbers[0]?.length).toBeGreaterThan(1);
+    expect(numbers.slice(1)).toEqual(Array(4).fill(numbers[0]));
+  } finally {
+    await pool.close();
+  }
 });
