@@ -2,6 +2,7 @@
 // the bugs is drawn by the seed of the run, for all of them take minutes. It runs compiled, in a process of its own:
 // the patched copies are copies of dist/.
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, expect, test } from "vitest";
@@ -47,6 +48,23 @@ describe("the collection", () => {
     expect(applyPatch("1 a\n b 2", patch)).toBe("1 c 2");
     expect(() => applyPatch("a c", patch)).toThrow("0 times");
     expect(() => applyPatch("a b a b", patch)).toThrow("2 times");
+  });
+
+  test("every patch fits the compiled text, one after the other", () => {
+    const misfits = BUGS.flatMap((bug) => {
+      if (!("patches" in bug) || bug.patches === undefined) return [];
+      const texts = new Map<string, string>();
+      return bug.patches.flatMap((patch) => {
+        const file = join(packageRoot, "dist", "src", bug.half === "kernel" ? "model" : "ring", `${patch.file}.js`);
+        try {
+          texts.set(file, applyPatch(texts.get(file) ?? readFileSync(file, "utf8"), patch));
+          return [];
+        } catch (error) {
+          return [`${bug.id}: ${error instanceof Error ? error.message : String(error)}`];
+        }
+      });
+    });
+    expect(misfits).toEqual([]);
   });
 
   test("the median counts what was not found as more than any number", () => {

@@ -77,7 +77,7 @@ export const COMPLETION = onModel([
     id: "cq-full-overwrites", title: "a full CQ is written over: the oldest completions are lost",
     origin: ["S13"], rules: ["overflow.backlog", "cq.head-lies"],
     patches: [
-      { file: "completion", from: "if (room < slots) return false;", to: "" },
+      { file: "completion", from: "if (room < (long ? 2 : 1)) return false;", to: "" },
       { file: "completion", from: "const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);", to: "const room = ring.cqEntries - at;" },
     ],
   },
@@ -93,7 +93,7 @@ export const COMPLETION = onModel([
     rare: "only a hostile program whose cq.head lies shows when it is read",
     origin: ["S10"], rules: ["cq.window-cached"],
     patches: [
-      { file: "completion", from: "if (m.ring.cqWindow >= slots) return true;", to: "m.ring.cqWindow = 0;" },
+      { file: "completion", from: "if (m.ring.cqWindow >= (long && !isWide ? 2 : 1)) return true;", to: "m.ring.cqWindow = 0;" },
     ],
   },
   {
@@ -123,7 +123,7 @@ export const COMPLETION = onModel([
     rare: "one ring in thirty has CQEs of 32 bytes, and its slots must be used twice, the first time by a NOP with a second half",
     origin: ["S4"], rules: ["cq.big-half"],
     patches: [
-      { file: "completion", from: "if (slots === 2 || (ring.cqeSize > CQE.size && origin !== \"aside\"))", to: "if (slots === 2)" },
+      { file: "completion", from: "if (long || (ring.cqeSize > CQE.size && origin !== \"aside\"))", to: "if (long)" },
     ],
   },
   {
