@@ -53,6 +53,7 @@ export function corpusRows(kept: readonly Kept[]): CorpusRow[] {
 const WAYS = {
   illegalFromLegal: "a legal trace is illegal",
   legalFromIllegal: "an illegal trace is legal",
+  faulty: "an illegal trace of a faulty kernel is legal",
   unknown: "of legal traces no more is said than unknown",
   threw: "the model throws",
   timeout: "judging takes too long",
@@ -61,7 +62,7 @@ type Way = keyof typeof WAYS;
 
 /** undefined: it survives. */
 function wayOf(fate: MutantFate): Way | undefined {
-  if (fate.fate === "timeout") return "timeout";
+  if (fate.fate === "timeout" || fate.fate === "faulty") return fate.fate;
   if (fate.fate !== "killed") return undefined;
   return ({ illegal: "illegalFromLegal", legal: "legalFromIllegal", unknown: "unknown", threw: "threw" } as const)[fate.how];
 }
@@ -81,7 +82,7 @@ export interface MutantsResult {
 }
 
 export function jsonOf(judged: readonly Judged[], { of, corpus, seed, backend }: About): MutantsResult {
-  const ways: Record<Way, number> = { illegalFromLegal: 0, legalFromIllegal: 0, unknown: 0, threw: 0, timeout: 0 };
+  const ways: Record<Way, number> = { illegalFromLegal: 0, legalFromIllegal: 0, faulty: 0, unknown: 0, threw: 0, timeout: 0 };
   let killed = 0;
   for (const { fate } of judged) {
     const way = wayOf(fate);
@@ -161,7 +162,8 @@ export function reportOf(judged: readonly Judged[], about: About): string {
 Written by \`npm run bench:mutants\`; do not edit. Each mutant is \`src/model\` with one small change, made by Stryker's instrumenter, and
 a corpus of traces is judged with it. A mutant is killed where a legal trace is not legal any more, where an illegal one is
 legal, or where judging throws or takes too long. A model made too narrow dies of the first kind of trace, one made too wide of the
-second. An illegal trace of which a mutant says unknown kills nothing.
+second. An illegal trace of which a mutant says unknown kills nothing. A mutant that survives all that is judged against traces of faulty
+kernels too: the model with another mutant in the same line runs programs that come by there, and the oracle calls what it does illegal.
 
 ${table(["Sample", ""], [
     ["seed", result.seed], ["mutants in all", about.of], ["of these, no trace comes by", about.unmet], ["sampled", result.mutants],

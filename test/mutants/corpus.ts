@@ -18,8 +18,10 @@ import { formatTrace, parseTrace, type TraceEvent } from "../../src/program/trac
 import { vectorFileSchema } from "../../src/vector/vector.ts";
 import { mutate, MUTATION_CLASSES } from "../attack/mutate.ts";
 import { Draw } from "../attack/draw.ts";
+import type { Program } from "../../src/program/program.ts";
+import type { Made } from "./faulty.ts";
 import { hasten, move } from "./moves.ts";
-import { RECORD_TO } from "./recorder.ts";
+import { RECORD_AS, RECORD_TO } from "./recorder.ts";
 import { resultsOf, unusual } from "./usual.ts";
 
 export interface Judging {
@@ -34,12 +36,20 @@ export interface Entry {
   readonly by: number;
   /** As formatTrace prints it. */
   readonly text: string;
+  /** The program that it is of, for faulty kernels to run too. */
+  readonly made?: Made;
+}
+
+/** A trace of a program. */
+export interface Run {
+  readonly text: string;
+  readonly made: Made;
 }
 
 export interface Recorded {
   readonly judging: Judging;
   readonly release: string;
-  readonly traces: readonly string[];
+  readonly traces: readonly Run[];
 }
 
 /** Rings of one kind in each share of the programs; undefined: as they are drawn. CQSIZE is drawn beside each. */
@@ -59,15 +69,12 @@ export async function record(backend: Backend, seed: number, programs: number, r
   try {
     const { file, strictness, release } = await pool.opened;
     const { readInline, writeInline } = file;
-    const traces: string[] = [];
+    const traces: Run[] = [];
     for (const [kind, ringFlags] of rings.entries()) {
       const drawn = [...drawPrograms({ seed: seed + kind, runs: Math.ceil(programs / rings.length), kind: "any", ringFlags, maxOps: OPS_MAX })];
       for (let from = 0; from < drawn.length; from += BATCH) {
-        const outcomes = await Promise.all(
-          drawn.slice(from, from + BATCH).map(({ program, index }) =>
-            pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, index) }) })),
-        );
-        for (const { verdict, trace } of outcomes) if (verdict.verdict === "legal" && verdict.unspecified === undefined && trace !== undefined) traces.push(trace);
+        const runs = await Promise.all(drawn.slice(from, from + BATCH).map(({ program, index }) => runOf(pool, backend, program, modelSettingsOf(seed, index))));
+        traces.push(...runs.flat());
       }
     }
     return { judging: { profile: { ...PROFILE_6_18, file: { readInline, writeInline } }, strictness }, release, traces };
@@ -76,16 +83,20 @@ export async function record(backend: Backend, seed: number, programs: number, r
   }
 }
 
+/** The trace of a program where it is legal, or nothing. */
+async function runOf(pool: Pool, backend: Backend, program: Program, settings: Made["settings"]): Promise<Run[]> {
+  const { verdict, trace } = await pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: settings }) });
+  return verdict.verdict === "legal" && verdict.unspecified === undefined && trace !== undefined ? [{ text: trace, made: { program, settings } }] : [];
+}
+
 /** Programs of spec/vector, each so many times: what they do is known to differ from run to run. */
-export async function recordVectors(backend: Backend, seed: number, times: number): Promise<string[]> {
+export async function recordVectors(backend: Backend, seed: number, times: number): Promise<Run[]> {
   if (times === 0) return [];
   const { vectors } = vectorFileSchema.parse(JSON.parse(readFileSync(join(packageRoot, VECTOR_FILE), "utf8")));
   const pool = new Pool({ backend, jobs: 1 });
   try {
     const jobs = Array.from({ length: times }, () => vectors).flat();
-    const outcomes = await Promise.all(jobs.map(({ program }, i) =>
-      pool.run({ program, keepTrace: true, ...(backend === "real" ? {} : { model: modelSettingsOf(seed, i) }) })));
-    return outcomes.flatMap(({ verdict, trace }) => (verdict.verdict === "legal" && trace !== undefined ? [trace] : []));
+    return (await Promise.all(jobs.map(({ program }, i) => runOf(pool, backend, program, modelSettingsOf(seed, i))))).flat();
   } finally {
     await pool.close();
   }
@@ -96,16 +107,20 @@ export async function recordVectors(backend: Backend, seed: number, times: numbe
  * come by, and 6.18 because with a seed the model takes choices that the kernel at hand rarely takes.
  */
 export const MODELLED = ["5.10", "5.15", "6.1", "6.6", "6.12", "6.18"] as const;
+export type Release = (typeof MODELLED)[number];
+/** Releases that the model runs the scripts as: the oldest, and one from the middle. */
+export const SCRIPTED = ["5.10", "6.1"] as const;
 
 /** Runs programs on the model as a release, in this process, and keeps the traces that are legal. */
-export function recordModelled(release: (typeof MODELLED)[number], seed: number, programs: number): Recorded {
+export function recordModelled(release: Release, seed: number, programs: number): Recorded {
   const profile = PROFILES[release];
-  const traces: string[] = [];
+  const traces: Run[] = [];
   for (const { program, index } of drawPrograms({ seed: seed + 1000, runs: programs, kind: "any", maxOps: OPS_MAX })) {
-    const kernel = createModelKernel({ ...modelSettingsOf(seed, index), profile });
+    const settings = modelSettingsOf(seed, index);
+    const kernel = createModelKernel({ ...settings, profile });
     try {
       const { verdict, trace } = runAndJudge(kernel, program, { keepTrace: true, strictness: "spec" });
-      if (verdict.verdict === "legal" && trace !== undefined) traces.push(trace);
+      if (verdict.verdict === "legal" && trace !== undefined) traces.push({ text: trace, made: { program, settings } });
     } catch {
       // A program that the model cannot run to its end as this release has no trace.
     } finally {
@@ -121,12 +136,17 @@ export interface Scripts {
   readonly dropped: ReadonlyMap<string, number>;
 }
 
-/** What the scripts of test/integration/rule do on the real kernel: a trace for each ring. Not all of them are legal, for the recorder is plain. */
-export function recordScripts(folder: string): Scripts {
+/**
+ * What the scripts of test/integration/rule do on the real kernel, or on the model as a release: a trace for each ring.
+ * Not all of them are legal, for the recorder is plain.
+ */
+export function recordScripts(folder: string, release?: Release): Scripts {
   rmSync(folder, { recursive: true, force: true });
   const vitest = join(packageRoot, "node_modules", "vitest", "vitest.mjs");
-  const args = ["run", "--project", "integration", "--reporter", "dot", "--maxWorkers", "1", "-t", "on the real kernel", join("test", "integration", "rule")];
-  spawnSync(process.execPath, [vitest, ...args], { cwd: packageRoot, env: { ...process.env, [RECORD_TO]: folder }, stdio: "ignore" });
+  const on = release === undefined ? "on the real kernel" : "on the model";
+  const env = { ...process.env, [RECORD_TO]: folder, ...(release === undefined ? {} : { [RECORD_AS]: release }) };
+  const args = ["run", "--project", "integration", "--reporter", "dot", "--maxWorkers", "1", "-t", on, join("test", "integration", "rule")];
+  spawnSync(process.execPath, [vitest, ...args], { cwd: packageRoot, env, stdio: "ignore" });
   if (!existsSync(folder)) throw new Error("bench:mutants: expected the scripts of test/integration/rule to be recorded, and no trace came; do they pass? npx vitest run test/integration/rule");
   const traces: string[] = [];
   const dropped = new Map<string, number>();

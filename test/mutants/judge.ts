@@ -34,7 +34,7 @@ export type Fate =
   | { readonly fate: "timeout"; readonly by: number }
   | { readonly fate: "survived" };
 
-interface Ended {
+export interface Ended {
   readonly code: number | null;
   readonly late: boolean;
   readonly stderr: string;
@@ -50,11 +50,12 @@ function cpuMs(pid: number | undefined): number {
   }
 }
 
-function run(task: ChildTask, mutant: number | undefined, limitMs: number, hear: (message: FromJudge) => void): Promise<Ended> {
+/** Runs a child that is told its task and says a line of JSON now and then: killed where it says nothing for `limitMs` of the processor. */
+export function runLimited<M>(file: string, task: unknown, mutant: number | undefined, limitMs: number, hear: (message: M) => void): Promise<Ended> {
   const env = { ...process.env };
   delete env[ACTIVE];
   if (mutant !== undefined) env[ACTIVE] = String(mutant);
-  const child = spawn(process.execPath, [CHILD], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [file], { env, stdio: ["pipe", "pipe", "pipe"] });
   let late = false;
   let stderr = "";
   let heard: "nothing" | "now" | "before" = "nothing";
@@ -74,7 +75,7 @@ function run(task: ChildTask, mutant: number | undefined, limitMs: number, hear:
   child.stdin.end(JSON.stringify(task));
   createInterface({ input: child.stdout }).on("line", (line) => {
     heard = "now";
-    hear(JSON.parse(line) as FromJudge); // our own child wrote it
+    hear(JSON.parse(line) as M); // our own child wrote it
   });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
@@ -84,6 +85,9 @@ function run(task: ChildTask, mutant: number | undefined, limitMs: number, hear:
     });
   });
 }
+
+const judgeChild = (task: ChildTask, mutant: number | undefined, limitMs: number, hear: (message: FromJudge) => void): Promise<Ended> =>
+  runLimited(CHILD, task, mutant, limitMs, hear);
 
 /** Which mutants a trace comes by: a bit for each. */
 export class Ids {
@@ -135,7 +139,7 @@ async function coverSome(task: CoverTask, file: TraceFile, numbers: readonly num
   for (let from = 0; from < numbers.length; ) {
     let next = from;
     const left = tracesOf(file, numbers.slice(from));
-    const { code, late, stderr } = await run({ ...task, ...left, expected: [], cover: true }, undefined, COVER_MS, (message) => {
+    const { code, late, stderr } = await judgeChild({ ...task, ...left, expected: [], cover: true }, undefined, COVER_MS, (message) => {
       if ("loaded" in message) loaded = message.loaded;
       if (!("trace" in message)) return;
       traces.set(message.trace, { verdict: message.verdict, at: message.at, ms: message.ms, ids: new Ids(message.ids) });
@@ -180,7 +184,7 @@ async function judgeOnce(task: Omit<ChildTask, "cover">, mutant: number | undefi
   let begun = -1;
   let fate: Fate = { fate: "survived" };
   let ended = false;
-  const { late, code, stderr } = await run({ ...task, cover: false }, mutant, limitMs, (message) => {
+  const { late, code, stderr } = await judgeChild({ ...task, cover: false }, mutant, limitMs, (message) => {
     if ("begun" in message) begun = message.begun;
     if ("unsureOf" in message && fate.fate === "survived") fate = { fate: "killed", by: message.unsureOf, how: "unknown" };
     if ("killedBy" in message) fate = { fate: "killed", by: message.killedBy, how: message.verdict };

@@ -2,8 +2,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../../src/cli/messages.ts";
-import { changed, cut, keptTraces, MODELLED, record, recordModelled, recordVectors, recordScripts, shuffled, type Entry, type Judging } from "./corpus.ts";
-import { instrument, type Instrumented, type Mutant } from "./instrument.ts";
+import { PROFILES } from "../../src/model/profile.ts";
+import { changed, cut, keptTraces, MODELLED, record, recordModelled, recordVectors, recordScripts, SCRIPTED, shuffled, type Entry, type Judging, type Release } from "./corpus.ts";
+import { faultyTraces, type FaultyFrom } from "./faulty.ts";
+import { instrument, type Mutant } from "./instrument.ts";
 import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
 
 export interface Wanted {
@@ -35,9 +37,8 @@ export interface Kept {
   readonly ids: Ids;
 }
 
-export interface Prepared extends Instrumented {
+export interface Prepared extends FaultyFrom {
   readonly corpus: TraceFile;
-  readonly judgings: readonly Judging[];
   readonly kept: readonly Kept[];
   /** What is come by before there is a trace. */
   readonly loaded: Ids;
@@ -49,7 +50,7 @@ export interface Prepared extends Instrumented {
   readonly odd: Set<number>;
 }
 
-const SCRIPTS = "scripts on the real kernel";
+const SCRIPTS = "scripts on ";
 /** Slower traces are left out of the corpus, in milliseconds of the processor. */
 const LEGAL_MS = 300;
 const ILLEGAL_MS = 300;
@@ -83,7 +84,7 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   // A script may use two rings; what one of them does is not in the trace of the other, which is kept up to there.
   const shortened = entries.flatMap((entry, i) => {
     const { verdict, at = 0 } = first.traces.get(i) ?? {};
-    return verdict === "illegal" && entry.from === SCRIPTS ? (cut(entry, at) ?? []) : [];
+    return verdict === "illegal" && entry.from.startsWith(SCRIPTS) ? (cut(entry, at) ?? []) : [];
   });
   const third = await cover({ build, judgings }, write("shortened.jsonl", shortened), jobs);
   const saved = from(third, shortened, "legal", LEGAL_MS);
@@ -97,7 +98,8 @@ export async function prepare(wanted: Wanted): Promise<Prepared> {
   say(`${illegal.length} of ${changes.length} changed traces are illegal, and kept`);
   const all = [...shuffled(legal, seed), ...shuffled(illegal, seed)];
   const corpus = write("corpus.jsonl", all.map(({ entry }) => entry));
-  return { ...instrumented, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed, dropped, odd: new Set() };
+  const programs = all.flatMap(({ entry: { by, made }, kept: { ids, expected } }) => (made === undefined || expected === "illegal" ? [] : [{ by, ids, made }]));
+  return { ...instrumented, directory, programs, corpus, judgings, kept: all.map(({ kept }) => kept), loaded: first.loaded, release, seed, dropped, odd: new Set() };
 }
 
 /** Why recorded traces are not in the corpus, and how many. */
@@ -106,7 +108,7 @@ function notKept(entries: readonly Entry[], traces: Coverage["traces"], saved: n
   const count = (reason: string, by = 1): unknown => all.set(reason, (all.get(reason) ?? 0) + by);
   for (const [i, { from }] of entries.entries()) {
     const covered = traces.get(i);
-    const what = from === SCRIPTS ? "a script's trace" : "a program's trace";
+    const what = from.startsWith(SCRIPTS) ? "a script's trace" : "a program's trace";
     if (covered === undefined || covered.ms > LEGAL_MS) count(`${what} that takes too long to judge`);
     else if (covered.verdict === "unknown") count(`${what} of which the model says unknown: an argument that it does not know`);
     else if (covered.verdict === "illegal") count(`${what} that is not legal: another ring, or what a recorder between calls cannot tell apart`);
@@ -144,22 +146,24 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   const { traces, judging, release } = await record(backend, seed, wanted.programs);
   const judgings = [judging];
   const dropped = new Map<string, number>();
-  const entries: Entry[] = traces.map((text) => ({ from: `programs on the ${backend} kernel`, by: 0, text }));
+  const entries: Entry[] = traces.map((run) => ({ from: `programs on the ${backend} kernel`, by: 0, ...run }));
   say(`${entries.length} legal traces of ${wanted.programs} programs on the ${backend} kernel ${release}`);
   const vectors = await recordVectors(backend, seed, wanted.vectors);
   say(`${vectors.length} legal traces of spec/vector`);
-  entries.push(...vectors.map((text) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, text })));
+  entries.push(...vectors.map((run) => ({ from: `spec/vector on the ${backend} kernel`, by: 0, ...run })));
   entries.push(...keptTraces().map((text) => ({ from: "test/property/corpus", by: 0, text })));
-  if (backend === "real" && wanted.scripts) {
-    const scripts = recordScripts(join(wanted.directory, "scripts"));
-    for (const [reason, count] of scripts.dropped) dropped.set(`a script's trace: ${reason}`, count);
-    say(`${scripts.traces.length} traces of scripts`);
-    entries.push(...scripts.traces.map((text) => ({ from: SCRIPTS, by: 0, text })));
-  }
+  const script = (on: string, by: number, release?: Release): void => {
+    const scripts = recordScripts(join(wanted.directory, "scripts"), release);
+    for (const [reason, count] of scripts.dropped) dropped.set(`a script's trace: ${reason}`, (dropped.get(`a script's trace: ${reason}`) ?? 0) + count);
+    say(`${scripts.traces.length} traces of ${SCRIPTS}${on}`);
+    entries.push(...scripts.traces.map((text) => ({ from: SCRIPTS + on, by, text })));
+  };
+  if (backend === "real" && wanted.scripts) script("the real kernel", 0);
+  for (const older of wanted.scripts ? SCRIPTED : []) script(`the model as ${older}`, judgings.push({ profile: PROFILES[older], strictness: "spec" }) - 1, older);
   for (const older of wanted.older === 0 ? [] : MODELLED) {
     const { traces: made, judging: its } = recordModelled(older, seed, older === "6.18" ? SIX_18 * wanted.older : wanted.older);
     const by = judgings.push(its) - 1;
-    entries.push(...made.map((text) => ({ from: `programs on the model as ${older}`, by, text })));
+    entries.push(...made.map((run) => ({ from: `programs on the model as ${older}`, by, ...run })));
   }
   if (wanted.older > 0) say(`with programs on the model as ${MODELLED.join(", ")}: ${entries.length}`);
   return { entries, judgings, release, dropped };
@@ -182,19 +186,31 @@ export function orderFor({ kept, loaded }: Prepared, mutant: Mutant): number[] {
   });
 }
 
-/** uncovered: no trace comes by it, so it is not judged and counts as a survivor. */
-export type MutantFate = Fate | { readonly fate: "uncovered" };
+/** uncovered: no trace comes by it, so it is not judged and counts as a survivor. faulty: a faulty kernel's trace is legal. */
+export type MutantFate = Fate | { readonly fate: "uncovered" } | { readonly fate: "faulty" };
 
 export async function fateOf(prepared: Prepared, mutant: Mutant): Promise<MutantFate> {
   let order = orderFor(prepared, mutant).filter((number) => !prepared.odd.has(number));
   for (;;) {
     if (order.length === 0) return { fate: "uncovered" };
     const fate = await judgeMutant(taskOf(prepared, order), mutant.id);
-    if (fate.fate === "survived" || (await isAsBefore(prepared, fate.by))) return fate;
+    if (fate.fate === "survived") return (await allowsFaulty(prepared, mutant)) ? { fate: "faulty" } : fate;
+    if (await isAsBefore(prepared, fate.by)) return fate;
     // Nothing that this trace says counts: the others have to say it.
     prepared.odd.add(fate.by);
     order = order.filter((number) => number !== fate.by);
   }
+}
+
+/** Is one of the illegal traces legal that other faults in the same line bring about? */
+async function allowsFaulty(prepared: Prepared, mutant: Mutant): Promise<boolean> {
+  const made = await faultyTraces(prepared, mutant);
+  if (made === undefined) return false;
+  const { quick, judgings } = prepared;
+  const order = Array.from({ length: made.count }, (_, i) => i);
+  const task = { build: quick, judgings, ...tracesOf(made.corpus, order), expected: order.map((): "illegal" => "illegal") };
+  const fate = await judgeMutant(task, mutant.id);
+  return fate.fate === "killed" && fate.how === "legal" && (await judgeMutant(task)).fate === "survived";
 }
 
 /** Without a mutant this trace is judged as it was, a second time too. */

@@ -4,7 +4,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { KernelError, type Kernel, type Region, type Ring, type System } from "../../src/kernel.ts";
+import { parseFdinfo } from "../../src/fdinfo.ts";
+import { KernelError, type InfoFile, type Kernel, type Region, type Ring, type System } from "../../src/kernel.ts";
+import { createModelKernel } from "../../src/model/kernel.ts";
+import { PROFILES } from "../../src/model/profile.ts";
 import { formatTrace, type SeenCqe, type SystemCall, type TraceEvent } from "../../src/program/trace.ts";
 import {
   IORING_CQE_F_32, IORING_REGISTER_RESIZE_RINGS, IORING_REGISTER_USE_REGISTERED_RING, IORING_SETUP_CQE32, IORING_SETUP_CQE_MIXED, IORING_SETUP_SQE128,
@@ -12,6 +15,8 @@ import {
 
 /** The folder that traces of scripts go to; unset: nothing is recorded. */
 export const RECORD_TO = "RINGSPEC_RECORD_TO";
+/** The release that scripts on the model run as, and then these are recorded and nothing that the real kernel does. */
+export const RECORD_AS = "RINGSPEC_RECORD_AS";
 const WORDS = 16;
 /** Larger regions are left out, and so is the trace of a script that needs them. */
 const REGION_MAX = 70_000;
@@ -198,11 +203,17 @@ class Recorder {
               const more = { ...(index === undefined ? {} : { index }), ...(resized ? { filled: target.params } : {}) };
               return { event: "register", from, to, opcode, arg: BigInt(arg ?? 0), nrArgs, result, ...more };
             });
+        if (name === "openInfo") return () => this.recordedInfo(target.openInfo(), tape);
         if (name === "close") tape.stores();
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+  }
+
+  private recordedInfo(file: InfoFile, tape: Tape): InfoFile {
+    const read = (): string => this.call([tape], () => file.read(), (text, from, to) => ({ event: "fdinfo", from, to, info: parseFdinfo(text) }));
+    return over(file, { read });
   }
 
   recordedSystem(): System {
@@ -247,7 +258,7 @@ function over<T extends object>(object: T, members: Readonly<Record<string, unkn
 /** The same kernel; where RINGSPEC_RECORD_TO names a folder, what is done with it is written there when it is closed. */
 export function recordedKernel<T extends Kernel>(kernel: T): T {
   const folder = process.env[RECORD_TO];
-  if (folder === undefined) return kernel;
+  if (folder === undefined || (kernel.backend === "real" && process.env[RECORD_AS] !== undefined)) return kernel;
   const recorder = new Recorder(kernel);
   let closed = false;
   return over(kernel, {
@@ -261,4 +272,13 @@ export function recordedKernel<T extends Kernel>(kernel: T): T {
       kernel.close();
     },
   });
+}
+
+/** The model that scripts run on. What a script expects of 6.18 may fail as an older release: what it did by then is recorded all the same. */
+export function scriptedModel(): Kernel {
+  const release = process.env[RECORD_AS];
+  if (release === undefined) return createModelKernel();
+  const profile = Object.entries(PROFILES).find(([name]) => name === release)?.[1];
+  if (profile === undefined) throw new TypeError(`${RECORD_AS}: expected one of ${Object.keys(PROFILES).join(", ")}, got "${release}"`);
+  return recordedKernel(createModelKernel({ profile }));
 }

@@ -3,10 +3,9 @@
 import { afterAll, describe, expect, test } from "vitest";
 import type { EnterArg, Fd, Kernel, Region, Ring, SetupParams } from "../../../src/kernel.ts";
 import { KernelError } from "../../../src/kernel.ts";
-import { createModelKernel } from "../../../src/model/kernel.ts";
 import { encodeSqe, GETEVENTS_ARG, KERNEL_TIMESPEC, type Sqe } from "../../../src/spec/codec.gen.ts";
 import * as abi from "../../../src/spec/constants.gen.ts";
-import { recordedKernel } from "../../mutants/recorder.ts";
+import { recordedKernel, scriptedModel } from "../../mutants/recorder.ts";
 import { realOrSay } from "../real.ts";
 
 /** An SQE; what is left out is 0, fd is -1. */
@@ -263,7 +262,7 @@ export function onBoth(title: string, body: (bench: Bench) => void | Promise<voi
     let kernel: Kernel | undefined;
     afterAll(() => kernel?.close());
     test("on the model", async () => {
-      kernel = createModelKernel();
+      kernel = scriptedModel();
       await body(new Bench(kernel));
       kernel.close();
     });

@@ -1,0 +1,67 @@
+// Illegal traces of faulty kernels: the model with another mutant in the same line runs programs that come by there, and
+// what it does that no kernel may is kept. Changing a trace seldom makes what a model made too wide allows; a kernel
+// that is wrong nearby does.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { packageRoot } from "../../src/real/addon.ts";
+import type { Entry, Judging } from "./corpus.ts";
+import type { FaultyTask, FromFaulty, Run } from "./faulty-child.ts";
+import type { Instrumented, Mutant } from "./instrument.ts";
+import { runLimited, type Ids, type TraceFile } from "./judge.ts";
+
+const CHILD = import.meta.url.endsWith(".ts")
+  ? join(packageRoot, "dist", "test", "mutants", "faulty-child.js")
+  : fileURLToPath(new URL("./faulty-child.js", import.meta.url));
+
+/** Programs that each faulty kernel runs, and traces that are kept of it. */
+const PROGRAMS = 80;
+const TRACES = 3;
+/** A program that takes a faulty kernel longer hangs it, in milliseconds of the processor. */
+const HANG_MS = 4000;
+
+export interface FaultyFrom extends Instrumented {
+  readonly directory: string;
+  readonly judgings: readonly Judging[];
+  /** Programs, and which mutants they come by. */
+  readonly programs: readonly { readonly by: number; readonly ids: Ids; readonly made: Made }[];
+}
+
+/** What a program's trace was made of. */
+export type Made = Pick<Run, "program" | "settings">;
+
+/** Illegal traces of kernels that are wrong in the line of this mutant, but not this way; undefined where there are none. */
+export async function faultyTraces(from: FaultyFrom, mutant: Mutant): Promise<{ readonly corpus: TraceFile; readonly count: number } | undefined> {
+  const entries: Pick<Entry, "by" | "text">[] = [];
+  for (const other of from.mutants) {
+    if (other.id === mutant.id || other.file !== mutant.file || other.line !== mutant.line) continue;
+    const near = from.programs.filter(({ ids }) => ids.has(other.id)).slice(0, PROGRAMS);
+    for (const { run, trace } of await illegalOf(from, other, near)) entries.push({ by: near[run]?.by ?? 0, text: trace });
+  }
+  if (entries.length === 0) return undefined;
+  const path = join(from.directory, `faulty-${mutant.id}.jsonl`);
+  const lines = entries.map(({ by, text }) => Buffer.from(`${JSON.stringify([by, text])}\n`));
+  writeFileSync(path, Buffer.concat(lines));
+  let at = 0;
+  return { corpus: { path, places: lines.map(({ length }) => ({ at: (at += length) - length, size: length })) }, count: entries.length };
+}
+
+async function illegalOf({ quick, judgings }: FaultyFrom, other: Mutant, near: FaultyFrom["programs"]): Promise<{ run: number; trace: string }[]> {
+  const found: { run: number; trace: string }[] = [];
+  // A program that hangs it is left out, and those behind it have their turn.
+  for (let first = 0; first < near.length && found.length < TRACES; ) {
+    const runs = near.slice(first).flatMap(({ by, made }): Run[] => {
+      const judging = judgings[by];
+      return judging === undefined ? [] : [{ ...judging, ...made }];
+    });
+    let begun = 0;
+    const task: FaultyTask = { build: quick, runs, most: TRACES - found.length };
+    const { late } = await runLimited(CHILD, task, other.id, HANG_MS, (message: FromFaulty) => {
+      if ("begun" in message) begun = message.begun;
+      else found.push({ run: first + message.run, trace: message.trace });
+    });
+    if (!late) break;
+    first += begun + 1;
+  }
+  return found;
+}
