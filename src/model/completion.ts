@@ -108,6 +108,7 @@ function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
   }
   ring.cqWindow -= slots;
   ring.cqSlot += slots;
+  if (ring.cqSlot === ring.cqEntries && ring.cqWindow > 0) ring.cqSlot = 0; // only behind beginBacklog
   return true;
 }
 
@@ -157,6 +158,9 @@ export function cqeOf(r: Request): Cqe {
   return r.big === undefined ? cqe : { ...cqe, big: r.big };
 }
 
+/** Name of the second halves of CQEs that requests hold, among what a step touches. */
+export const BIG_HALF = "big half";
+
 /** What is not written to the CQ is not taken out of its request either. [cq.big-half-leaks] */
 function leavesBehind(m: Machine, big: Cqe["big"]): void {
   if (big !== undefined && m.ring.cqeSize > CQE.size) m.ring.leaked = [...m.ring.leaked, big];
@@ -197,6 +201,7 @@ export function failDeferred(m: Machine, r: Request, res: number): void {
 export function postFromWorker(m: Machine, r: Request): boolean {
   let posted = true;
   if ((r.flags & REQ.CQE_SKIP) === 0) posted = fillCqe(m, withLeaked(m, cqeOf(r)));
+  else leavesBehind(m, r.posted ? undefined : r.big);
   // [timeout.flushed-late] the thread, which is about to post, may be the first to reckon what this one adds
   const late = m.ring.offTimeoutUsed && m.ring.posting.length > 0 && m.scheduler.choose(m, "timeout.flushed", ["at once", "later"]) === 1;
   if (late) {
@@ -257,7 +262,11 @@ function flushNow(m: Machine, splits = false): void {
     }
     // [submit.one-cqe-each]
     ring.posting = batch.slice(at);
-    if (first || splits) m.scheduler.beforePost(m, cqeOf(r));
+    if (first || splits) {
+      m.scheduler.beforePost(m, cqeOf(r));
+      // [cq.big-half-leaks] a worker may have been done in silence with the request that this one was made of
+      if (m.inCall && ring.cqeSize > CQE.size) m.scheduler.before(m, () => ({ reads: [BIG_HALF], writes: [] }));
+    }
     first = false;
     const cqe = withLeaked(m, cqeOf(r));
     if (!fillCqe(m, cqe)) addOverflow(m, r, cqe);
@@ -303,6 +312,20 @@ function heldOn(m: Machine, r: Request): boolean {
 
 /** Is there a backlog? While there is, nothing is posted past it. */
 export const hasBacklog = (m: Machine): boolean => m.ring.overflow.length > 0 || m.ring.backlogUnknown;
+
+/**
+ * A backlog has begun that nothing tells apart yet, and the tail that was loaded leaves room: a batch that is not
+ * published yet took that first, and only then went to the backlog. [overflow.flag-before-tail]
+ */
+export function beginBacklog(m: Machine): void {
+  const { ring } = m;
+  ring.backlogUnknown = true;
+  setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+  const room = ring.cqEntries - cqPending(m);
+  if (room <= 0) return;
+  ring.cqWindow = room;
+  ring.cqSlot = ring.cachedCqTail & (ring.cqEntries - 1);
+}
 
 /** __io_cqring_overflow_flush: as much of the backlog as there is room for. [overflow.flush-fills] */
 export function flushOverflow(m: Machine): void {

@@ -1,11 +1,13 @@
 // What a request touches when it takes effect, so that effects which cannot be told apart need not be
 // put in order. Names are of the world's objects; "*" touches everything.
 import {
-  IORING_NOP_FILE, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
+  IORING_NOP_CQE32, IORING_NOP_FILE, IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_FD, IORING_ASYNC_CANCEL_OP, IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE, IORING_OP_FSYNC, IORING_OP_LINK_TIMEOUT, IORING_OP_NOP, IORING_OP_OPENAT, IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_READ,
   IORING_OP_READV, IORING_OP_READV_FIXED, IORING_OP_READ_FIXED, IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE, IORING_OP_WRITE,
   IORING_OP_WRITEV, IORING_OP_WRITEV_FIXED, IORING_OP_WRITE_FIXED,
 } from "../spec/constants.gen.ts";
+import { CQE } from "../spec/codec.gen.ts";
+import { BIG_HALF } from "./completion.ts";
 import { isFarOff } from "./descriptor.ts";
 import type { Footprint, Machine } from "./machine.ts";
 import type { Request } from "./request.ts";
@@ -63,7 +65,10 @@ export function footprint(m: Machine, r: Request): Footprint {
 
 function reckon(m: Machine, r: Request): Footprint {
   const { reads, writes } = operationObjects(m, r);
-  return { reads: [...reads, ...names(m, r)], writes };
+  if (m.ring.cqeSize === CQE.size) return { reads: [...reads, ...names(m, r)], writes };
+  // [cq.big-half-leaks]
+  const leaves = r.opcode === IORING_OP_NOP && (r.prepared.opFlags & IORING_NOP_CQE32) !== 0;
+  return { reads: [...reads, BIG_HALF, ...names(m, r)], writes: leaves ? [...writes, BIG_HALF] : writes };
 }
 
 /** What a cancel may look for: the request and its chain. */

@@ -1,7 +1,7 @@
 // One event of a trace, applied to one candidate: what the application did is done to the model, what
 // it saw is compared. Throws NOT_THIS_RUN where they differ.
 import { enter, leaveCall, register } from "../model/enter.ts";
-import { clearSqFlag, isFull, setSqFlag } from "../model/completion.ts";
+import { beginBacklog, clearSqFlag, isFull } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
 import { readBeforeSignal, settleSignals, signalsCame } from "../model/eventfd.ts";
 import { CQES, WORD } from "../model/layout.ts";
@@ -132,8 +132,7 @@ function matchFlags(m: Machine, guide: Guided, seen: number): void {
     clearSqFlag(m, IORING_SQ_CQ_OVERFLOW);
   } else {
     if (enabled(m).length === 0) differ();
-    m.ring.backlogUnknown = true;
-    setSqFlag(m, IORING_SQ_CQ_OVERFLOW);
+    beginBacklog(m);
   }
 }
 

@@ -109,6 +109,7 @@ const TABLE = {
   "overflow.submit-allowed": { force: "must", since: "5.15", shows: ["enter", "count"], text: "Submission is accepted however long the backlog is." },
   "overflow.submit-busy": { force: "must", since: "5.10", until: "5.10", shows: ["enter", "count", "posted"], text: "A call that submits first moves what fits of the backlog to the queue; where some of it is left, nothing is submitted and the call returns -EBUSY." },
   "overflow.getevents-not-busy": { force: "must", since: "5.15", shows: ["enter", "wait"], text: "A call with IORING_ENTER_GETEVENTS whose flush leaves a backlog returns as if it were empty." },
+  "overflow.flag-before-tail": { force: "may", since: "5.19", shows: ["sq.flags"], text: "IORING_SQ_CQ_OVERFLOW is set while a batch is posted, and cq.tail is published behind it: a look in between shows the flag beside a queue with room, which what is on its way has taken already." },
   "overflow.worker-hands-over": { force: "must", since: "5.19", shows: ["posted"], text: "A worker that finds the queue full does not touch the backlog: the application's thread posts the completion, or puts it there." },
   "enter.unknown-flag": { force: "must", since: "5.1", shows: ["enter"], text: "A flag that the kernel does not know makes io_uring_enter return -EINVAL before anything is done." },
   "enter.returns-consumed": { force: "must", since: "5.1", shows: ["count", "sq.head"], text: "io_uring_enter returns how many SQEs it consumed: at most to_submit and at most what was published, 0 where nothing was." },

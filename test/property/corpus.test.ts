@@ -1,6 +1,6 @@
 // What a real kernel was seen to do when the model did not allow it, or a run of the model when the oracle did
-// not: one recorded trace for each rule that has come of it: corpus/<rule>.trace.jsonl, cut behind the event
-// that was illegal then.
+// not: a recorded trace for each rule that has come of it, corpus/<rule>.trace.jsonl, cut behind the event that was
+// illegal then; a rule's second one is <rule>.2.trace.jsonl.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -12,16 +12,17 @@ import { RULES } from "../../src/spec/rules.gen.ts";
 
 const corpus = join(import.meta.dirname, "corpus");
 const ENDING = ".trace.jsonl";
+const ruleOf = (file: string): string => file.slice(0, -ENDING.length).replace(/\.\d+$/, "");
 
 describe("recorded traces", () => {
   const files = readdirSync(corpus);
 
   test("each is named after a rule", () => {
     expect(files.length).toBeGreaterThan(0);
-    expect(files.filter((file) => !file.endsWith(ENDING) || !Object.hasOwn(RULES, file.slice(0, -ENDING.length)))).toEqual([]);
+    expect(files.filter((file) => !file.endsWith(ENDING) || !Object.hasOwn(RULES, ruleOf(file)))).toEqual([]);
   });
 
-  test.each(files.map((file) => ({ file, rule: file.slice(0, -ENDING.length) })))("[$rule] is allowed to its end", ({ file }) => {
+  test.each(files.map((file) => ({ file, rule: ruleOf(file) })))("[$rule] is allowed to its end", ({ file }) => {
     const { events } = parseTrace(readFileSync(join(corpus, file), "utf8"));
     expect(judgeTrace(events, new Checker({ profile: PROFILE_6_18 }))).toMatchObject({ verdict: "legal" });
   });
