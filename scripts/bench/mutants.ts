@@ -1,5 +1,6 @@
 // `npm run bench:mutants`: mutation testing of src/model. Records a corpus of traces, makes illegal ones of them, and
 // judges it with each of a sample of mutants of the model. Writes docs/reports/mutants.md.
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -8,7 +9,6 @@ import { chooseBackend, sayMissing } from "../../src/cli/backend.ts";
 import { SAVE_DIRECTORY } from "../../src/cli/diff.ts";
 import { packageRoot } from "../../src/real/addon.ts";
 import { compilerCheck } from "../../test/mutants/compiles.ts";
-import { shuffled } from "../../test/mutants/corpus.ts";
 import type { Mutant } from "../../test/mutants/instrument.ts";
 import { fateOf, prepare } from "../../test/mutants/prepare.ts";
 import { wholeNumber } from "../options.ts";
@@ -74,6 +74,18 @@ function readOptions(): Options | undefined {
 
 const say = (line: string): boolean => process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${line}\n`);
 
+/** In an order by seed, in which each stays where it is when the model changes elsewhere. */
+function inOrder(mutants: readonly Mutant[], seed: number): Mutant[] {
+  const times = new Map<string, number>();
+  const placed = mutants.map((mutant) => {
+    const name = [mutant.file, mutant.kind, mutant.original, mutant.replacement].join("\n");
+    const time = times.get(name) ?? 0;
+    times.set(name, time + 1);
+    return { mutant, place: createHash("sha256").update(`${seed}\n${time}\n${name}`).digest("hex") };
+  });
+  return placed.sort((a, b) => (a.place < b.place ? -1 : 1)).map(({ mutant }) => mutant);
+}
+
 async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: About }> {
   const { seed, programs, older, bases, jobs } = options;
   const { backend, missing } = chooseBackend(options.model ? "model" : "auto");
@@ -82,7 +94,7 @@ async function judgeAll(options: Options): Promise<{ judged: Judged[]; about: Ab
     backend, seed, programs, older, scripts: options.scripts, vectors: VECTOR_TIMES, bases, each: CHANGES_EACH, directory: resolve(SAVE_DIRECTORY, "mutants"), jobs, say,
   });
   const { mutants, kept, loaded, release, ignored } = prepared;
-  const from = shuffled(mutants.filter(({ file }) => options.only === undefined || file === options.only), seed);
+  const from = inOrder(mutants.filter(({ file }) => options.only === undefined || file === options.only), seed);
   if (from.length === 0) throw new TypeError(`--only: expected a file of src/model that has mutants, got "${options.only}"; for example: --only timeout.ts`);
   const met = new Set(kept.flatMap(({ ids }) => [...ids]));
   const unmet = mutants.filter(({ id }) => !met.has(id) && !loaded.has(id));

@@ -11,7 +11,7 @@ import { settlePosition } from "../model/rw.ts";
 import { checkSetup, filledParams, newRing } from "../model/setup.ts";
 import { direct } from "../model/system.ts";
 import { hasPollThread, pollThreadSince } from "../model/sqpoll.ts";
-import { enabled, isPollStep, take } from "../model/steps.ts";
+import { enabled, isPollStep } from "../model/steps.ts";
 import { wakeQueue } from "../model/wake.ts";
 import { SIGNAL, WouldBlockForever, type IoUringParams } from "../kernel.ts";
 import { CQE } from "../spec/codec.gen.ts";
@@ -124,7 +124,7 @@ function matchFlags(m: Machine, guide: Guided, seen: number): void {
       const steps = enabled(m);
       const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
       if (step === undefined) return differ();
-      take(m, step);
+      guide.run(m, step);
     }
   } else if (has === 0) {
     if (m.ring.overflow.length > 0) differ();
@@ -143,7 +143,7 @@ function matchTaskRun(m: Machine, guide: Guided, seen: number): void {
     const steps = enabled(m).filter((s) => (s.kind === "task-work") === (wanted === 0));
     const step = steps[guide.choose(m, "order.step", steps.map((s) => s.kind))];
     if (step === undefined) return differ();
-    take(m, step);
+    guide.run(m, step);
   }
 }
 

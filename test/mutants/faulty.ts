@@ -18,7 +18,9 @@ const CHILD = import.meta.url.endsWith(".ts")
 const PROGRAMS = 80;
 const TRACES = 3;
 /** A program that takes a faulty kernel longer hangs it, in milliseconds of the processor. */
-const HANG_MS = 4000;
+const HANG_MS = 2500;
+/** A faulty kernel that hangs in so many programs gets no more. */
+const HANGS = 2;
 
 export interface FaultyFrom extends Instrumented {
   readonly directory: string;
@@ -49,7 +51,7 @@ export async function faultyTraces(from: FaultyFrom, mutant: Mutant): Promise<{ 
 async function illegalOf({ quick, judgings }: FaultyFrom, other: Mutant, near: FaultyFrom["programs"]): Promise<{ run: number; trace: string }[]> {
   const found: { run: number; trace: string }[] = [];
   // A program that hangs it is left out, and those behind it have their turn.
-  for (let first = 0; first < near.length && found.length < TRACES; ) {
+  for (let first = 0, hung = 0; first < near.length && found.length < TRACES && hung < HANGS; hung++) {
     const runs = near.slice(first).flatMap(({ by, made }): Run[] => {
       const judging = judgings[by];
       return judging === undefined ? [] : [{ ...judging, ...made }];

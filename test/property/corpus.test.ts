@@ -1,6 +1,6 @@
 // What a real kernel was seen to do when the model did not allow it, or a run of the model when the oracle did
 // not: a recorded trace for each rule that has come of it, corpus/<rule>.trace.jsonl, cut behind the event that was
-// illegal then; a rule's second one is <rule>.2.trace.jsonl.
+// illegal then, or that judging did not come past; a rule's second one is <rule>.2.trace.jsonl.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
