@@ -32,9 +32,9 @@ export function applyFdinfo(m: Machine, guide: Guided, { info }: FdinfoEvent): v
   if (info !== undefined) catchUp(m, guide, info.overflow);
   m.inCall = !hasPollThread(m);
   try {
-    // [fdinfo.locked] only somebody beside the thread can have held the lock
+    // [fdinfo.locked] only somebody beside the thread can have held the lock: a thread that polls runs its task work so
     if (info !== undefined) show(m, guide, info);
-    else if (!racing(m)) differ();
+    else if (!racing(m) && m.ring.thread?.asleep !== false) differ();
     leaveCall(m);
   } finally {
     m.inCall = false;

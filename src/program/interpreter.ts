@@ -12,6 +12,7 @@ import { KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
 import { SubmissionQueue } from "../ring/sq.ts";
 import { Bookkeeping } from "./bookkeeping.ts";
+import { freshRing } from "./fresh-ring.ts";
 import { lowerSqe } from "./lower.ts";
 import { lowerRegistration } from "./lower-registration.ts";
 import type { EnterOperation, Operation, Program, RegisterOperation } from "./program.ts";
@@ -99,7 +100,7 @@ class Run {
     const params = ringParams(spec);
     const from = this.kernel.nowNs();
     try {
-      const ring = this.kernel.setup(spec.entries, params);
+      const ring = freshRing(this.kernel, spec.entries, params);
       this.ring = ring;
       // Before the first request: later its descriptor could be one that a request means.
       if (this.program.ops.some(({ op }) => op === "fdinfo")) this.info = ring.openInfo();
