@@ -268,13 +268,21 @@ onBoth("[cancel.sync] IORING_REGISTER_SYNC_CANCEL says itself what it did", (on)
   expect(ring.cq("tail")).toBe(4);
 });
 
+/** syncCancel of the READ that a worker waits in: on a busy machine the worker may be about to begin it, and then nobody finds it. */
+function syncCancelRunning(on: Bench, ring: TestRing, ...time: [seconds: bigint, nanoseconds: bigint] | []): number {
+  for (let tries = 1; ; tries++) {
+    ring.waitFor(1, 50_000_000n);
+    const result = syncCancel(on, ring, { userData: 1n }, ...time);
+    if (result !== -abi.ENOENT || tries === 20) return result;
+  }
+}
+
 onBoth("[cancel.sync-waits] of what a worker runs it waits until that is gone", (on) => {
   const ring = on.ring();
   const pipe = on.pipe();
   // Cut off, so a worker runs it and waits inside read(2).
   ring.submit({ opcode: abi.IORING_OP_READ, userData: 1n, flags: abi.IOSQE_IO_LINK, fd: pipe.read, addr: on.buffer(8).addr, len: 8 });
-  ring.waitFor(1, 50_000_000n);
-  expect(syncCancel(on, ring, { userData: 1n })).toBe(0);
+  expect(syncCancelRunning(on, ring)).toBe(0);
   expect(ring.reap()).toEqual([{ userData: 1n, res: -abi.EINTR, flags: 0 }]);
   expect(syncCancel(on, ring, { userData: 1n })).toBe(-abi.ENOENT);
 });
@@ -283,8 +291,7 @@ onBoth("[cancel.sync-waits] a time that is over, or that has only half of what m
   for (const [seconds, nanoseconds] of [[0n, 0n], [-1n, 0n], [0n, -1n]] as const) {
     const ring = on.ring();
     ring.submit({ opcode: abi.IORING_OP_READ, userData: 1n, flags: abi.IOSQE_IO_LINK, fd: on.pipe().read, addr: on.buffer(8).addr, len: 8 });
-    ring.waitFor(1, 50_000_000n);
-    expect(syncCancel(on, ring, { userData: 1n }, seconds, nanoseconds)).toBe(-abi.ETIME);
+    expect(syncCancelRunning(on, ring, seconds, nanoseconds)).toBe(-abi.ETIME);
     // The worker was interrupted all the same.
     expect(ring.wait(1)).toEqual([{ userData: 1n, res: -abi.EINTR, flags: 0 }]);
   }
