@@ -181,7 +181,7 @@ export class Checker implements Observer {
       if (call !== undefined) makeCall(m, guide, call, peek.to);
       applyPeek(m, guide, peek);
       m.nowNs = peek.from;
-      if (call !== undefined && ranIntoWatchdog(call) && isOverdue(m)) throw NOT_THIS_RUN;
+      if (call !== undefined && ranIntoWatchdog(m, call) && isOverdue(m)) throw NOT_THIS_RUN;
       m.atTimeout = undefined;
     }, resized);
   }

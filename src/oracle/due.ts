@@ -7,7 +7,7 @@ import { defersTaskWork, hasLocalWork, LOCAL_WORK_MAX, runLocalWork, wakesWaiter
 import { advance, nextTimer, Simulation } from "../model/simulate.ts";
 import type { EnterEvent } from "../program/trace.ts";
 
-/** A wait with a watchdog that took this long ran into it. */
+/** A wait that took this long lasts for ever, as far as who waits is concerned. */
 export const WATCHDOG_HIT_NS = 400_000_000n;
 
 /** More than this is never asked for: it is bounded by the CQ's size. */

@@ -314,7 +314,7 @@ export class Guided implements Scheduler {
   }
 
   nextTask(m: Machine): number | undefined {
-    return nextTask(m, this.expected);
+    return nextTask(m, this.expected, () => this.effort > 0 && this.choose(m, "order.before", ["nothing", "task-work"]) === 1);
   }
 
   nextOfBacklog(m: Machine): number | undefined {

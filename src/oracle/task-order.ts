@@ -1,15 +1,18 @@
 // In which order task work that came from beside the thread was queued, as far as the completions that were seen tell.
-import { cqeOf, isFull } from "../model/completion.ts";
+import { cqeOf, cqRoom, isFull } from "../model/completion.ts";
 import type { Machine } from "../model/machine.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { tied } from "./dependence.ts";
 import { type Expectation, same } from "./expectation.ts";
 import { completes } from "./relevant.ts";
 
-/** Workers' task work comes in the order that shows, where nothing ties the steps that queued it together. */
-export function nextTask(m: Machine, expected: Expectation): number | undefined {
+/**
+ * Workers' task work comes in the order that shows, where nothing ties the steps that queued it together. `isThere`: asked
+ * of what shows nowhere in a window that fills the CQ, for it may have gone to the backlog.
+ */
+export function nextTask(m: Machine, expected: Expectation, isThere: () => boolean): number | undefined {
   const list = m.running.map((id) => m.request(id));
-  if (list[0] !== undefined && comesLater(m, expected, list[0])) {
+  if (list[0] !== undefined && comesLater(m, expected, list[0]) && !(expected.missing >= cqRoom(m) && isThere())) {
     const first = list.findIndex((r, i) => !comesLater(m, expected, r) && !list.slice(0, i).some((other) => tied(r, other)));
     return first < 0 ? undefined : first;
   }

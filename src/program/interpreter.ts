@@ -12,7 +12,6 @@ import { KERNEL_TIMESPEC, SQE, SYNC_CANCEL_REG } from "../spec/codec.gen.ts";
 import { CompletionQueue } from "../ring/cq.ts";
 import { SubmissionQueue } from "../ring/sq.ts";
 import { Bookkeeping } from "./bookkeeping.ts";
-import { freshRing } from "./fresh-ring.ts";
 import { lowerSqe } from "./lower.ts";
 import { lowerRegistration } from "./lower-registration.ts";
 import type { EnterOperation, Operation, Program, RegisterOperation } from "./program.ts";
@@ -100,7 +99,7 @@ class Run {
     const params = ringParams(spec);
     const from = this.kernel.nowNs();
     try {
-      const ring = freshRing(this.kernel, spec.entries, params);
+      const ring = this.kernel.setup(spec.entries, params);
       this.ring = ring;
       // Before the first request: later its descriptor could be one that a request means.
       if (this.program.ops.some(({ op }) => op === "fdinfo")) this.info = ring.openInfo();
@@ -118,7 +117,8 @@ class Run {
 
   private runOn(ring: Ring): void {
     let [sq, cq] = this.map(ring);
-    this.seenTail = this.words[ring.params.cqOff.tail >>> 2] ?? 0;
+    // Both tails begin with the same number; whoever posted before the first look is shown by it.
+    this.seenTail = this.words[ring.params.sqOff.tail >>> 2] ?? 0;
     this.peek();
     for (const operation of this.program.ops) {
       if (operation.op !== "register") this.execute(ring, sq, cq, operation);

@@ -3,16 +3,12 @@
 // that is wrong nearby does.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { packageRoot } from "../../src/real/addon.ts";
 import type { Entry, Judging } from "./corpus.ts";
 import type { FaultyTask, FromFaulty, Run } from "./faulty-child.ts";
 import type { Instrumented, Mutant } from "./instrument.ts";
-import { runLimited, type Ids, type TraceFile } from "./judge.ts";
+import { childFile, runLimited, type Ids, type TraceFile } from "./judge.ts";
 
-const CHILD = import.meta.url.endsWith(".ts")
-  ? join(packageRoot, "dist", "test", "mutants", "faulty-child.js")
-  : fileURLToPath(new URL("./faulty-child.js", import.meta.url));
+const CHILD = childFile("faulty-child");
 
 /** Programs that each faulty kernel runs, and traces that are kept of it. */
 const PROGRAMS = 80;

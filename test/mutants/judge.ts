@@ -4,16 +4,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { packageRoot } from "../../src/real/addon.ts";
 import type { Verdict } from "../../src/oracle/verdict.ts";
 import { ACTIVE } from "./instrument.ts";
 import type { ChildTask, FromJudge, Place } from "./judge-child.ts";
 
-/** The compiled child, also where this file runs as TypeScript (under vitest). */
-const CHILD = import.meta.url.endsWith(".ts")
-  ? join(packageRoot, "dist", "test", "mutants", "judge-child.js")
-  : fileURLToPath(new URL("./judge-child.js", import.meta.url));
+/** A compiled child of this folder, also where this file runs as TypeScript (under vitest). */
+export const childFile = (name: string): string => join(packageRoot, "dist", "test", "mutants", `${name}.js`);
+const CHILD = childFile("judge-child");
 
 /** One trace that takes a mutant longer is given up, in milliseconds of the processor; without a mutant it takes less than a tenth of this. */
 const TRACE_MS = 4000;
