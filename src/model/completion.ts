@@ -9,7 +9,7 @@ import { queueNext } from "./link.ts";
 import type { Backlogged, Cqe, Machine } from "./machine.ts";
 import { load32, store32, store64, writable } from "./memory.ts";
 import { REQ, type Request } from "./request.ts";
-import { releaseFile } from "./task-work.ts";
+import { releaseDropped, releaseFile } from "./task-work.ts";
 import { flushTimeouts } from "./timeout.ts";
 import { CQES, WORD } from "./layout.ts";
 
@@ -286,7 +286,10 @@ function flushNow(m: Machine, splits = false): void {
 
 /** io_free_batch_list, for one request: the last reference starts the successor and drops the file. */
 function freeRequest(m: Machine, r: Request): void {
-  if (r.held && !heldOn(m, r)) r.refs--;
+  if (r.held && !heldOn(m, r)) {
+    r.refs--;
+    releaseDropped(m, r);
+  }
   r.held = false;
   if (r.refs > 0 && --r.refs > 0) {
     r.state = r.refs > r.timerRefs ? "effected" : "kept";
@@ -304,7 +307,7 @@ function freeRequest(m: Machine, r: Request): void {
 
 /** Does the worker still have its reference, where that would show? */
 function heldOn(m: Machine, r: Request): boolean {
-  const shows = r.link !== 0 || m.ring.deferred.length > 0 || (r.file !== 0 && m.world.file(r.file).refs === 1);
+  const shows = r.link !== 0 || r.dropping !== 0 || m.ring.deferred.length > 0 || (r.file !== 0 && m.world.file(r.file).refs === 1);
   if (!shows) return false;
   // [worker.release-late]
   return m.scheduler.choose(m, "worker.release", ["before", "after"]) === 1;

@@ -154,6 +154,11 @@ export function releaseDropped(m: Machine, r: Request): void {
   r.dropping = 0;
 }
 
+/** Has a worker closed a file that it releases only behind the completion, by whomever that is posted? [worker.release-late] */
+export function keepsDropped(m: Machine, r: Request): boolean {
+  return r.dropping !== 0 && m.scheduler.choose(m, "worker.release", ["before", "after"]) === 1;
+}
+
 /** The last reference releases the file: the other end of a pipe sees it. */
 function dropFile(m: Machine, file: number): void {
   const { refs, inode } = m.world.file(file);

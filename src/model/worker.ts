@@ -18,7 +18,7 @@ import { load64 } from "./memory.ts";
 import { readQueue, writeQueue } from "./queues.ts";
 import { REQ, type Request } from "./request.ts";
 import { loopBuffers, storePosition } from "./rw.ts";
-import { addTaskWork, defersTaskWork, releaseDropped, showsTaskWork } from "./task-work.ts";
+import { addTaskWork, defersTaskWork, keepsDropped, releaseDropped, showsTaskWork } from "./task-work.ts";
 import { sequence } from "./timeout.ts";
 
 /** io_queue_iowq: hands a request to the workers. One that cancels may have looked for it before it was there. */
@@ -202,7 +202,7 @@ export function finishWork(m: Machine, r: Request): void {
     // [iopoll.worker] [taskrun.defer-worker] the thread posts it, maybe before the worker lets go of it
     addTaskWork(m, r, "complete");
     r.held = true;
-    releaseDropped(m, r);
+    if (!keepsDropped(m, r)) releaseDropped(m, r);
     return;
   }
   if (!postFromWorker(m, r)) {
@@ -212,8 +212,8 @@ export function finishWork(m: Machine, r: Request): void {
   }
   r.refs--;
   r.posted = true;
-  // [worker.release-late] its successor runs only then: a step of its own
-  if (r.link === 0 && !showsTaskWork(m)) letGo(m, r);
+  // [worker.release-late] its successor runs only then, and what it closed is let go of: a step of its own
+  if (r.link === 0 && r.dropping === 0 && !showsTaskWork(m)) letGo(m, r);
   else r.flags |= REQ.CQE_SKIP;
 }
 

@@ -72,6 +72,7 @@ export function runLimited<M>(file: string, task: unknown, mutant: number | unde
   child.stdin.on("error", () => {}); // "close" tells
   child.stdin.end(JSON.stringify(task));
   createInterface({ input: child.stdout }).on("line", (line) => {
+    if (late) return; // cut off in the middle, it may be
     heard = "now";
     hear(JSON.parse(line) as M); // our own child wrote it
   });
