@@ -1,8 +1,10 @@
 #include "ring.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "wake.h"
@@ -10,6 +12,9 @@
 namespace ringspec {
 
 namespace {
+
+/** So long a ring that closes waits for what it cancelled. */
+constexpr long kRestNs = 100'000'000;
 
 /** A region has no use for a quarantine: requests write to it by the ring's own mapping in the kernel. */
 void DisposeRegion(void* address, size_t length, Fate fate) {
@@ -159,19 +164,33 @@ int Ring::CloseDescriptor() {
   return result < 0 ? -errno : 0;
 }
 
-bool Ring::ComeToRest() {
-  if (!used_ && (params_.flags & IORING_SETUP_SQPOLL) == 0) return true;
+int Ring::CancelAll() {
   io_uring_sync_cancel_reg cancel;
   std::memset(&cancel, 0, sizeof cancel);
   cancel.fd = -1;
   cancel.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
   // Bounds the wait for requests that no cancel can interrupt.
-  cancel.timeout.tv_nsec = 100'000'000;
+  cancel.timeout.tv_nsec = kRestNs;
   // A ring whose descriptor is closed may still have an index.
   int slot = fd_ >= 0 ? -1 : session_->state->registered.SlotOf(this);
   uint32_t by_index = slot >= 0 ? kRegisterUseRegisteredRing : 0;
   int result = SysRegister(slot >= 0 ? slot : fd_, IORING_REGISTER_SYNC_CANCEL | by_index, reinterpret_cast<uint64_t>(&cancel), 1);
-  if (result < 0 && result != -ENOENT) return false;
+  return result == -ENOENT ? 0 : result;
+}
+
+bool Ring::ComeToRest() {
+  if (!used_ && (params_.flags & IORING_SETUP_SQPOLL) == 0) return true;
+  // The call counts what it asked to end, and does not wait for all of that; and what a hard link starts begins behind it.
+  // Between two requests of a chain a worker has none that could be found: only two calls in a row that find nothing count.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(kRestNs);
+  for (int nothing = 0; nothing < 2;) {
+    int found = CancelAll();
+    if (found < 0) return false;
+    nothing = found == 0 ? nothing + 1 : 0;
+    if (found == 0) continue;
+    if (std::chrono::steady_clock::now() > until) return false;
+    sched_yield();
+  }
   // A polling thread may still take what is queued.
   if ((params_.flags & IORING_SETUP_SQPOLL) == 0) return true;
   return sq_ != nullptr && Load(sq_->address(), params_.sq_off.head) == Load(sq_->address(), params_.sq_off.tail);

@@ -81,6 +81,8 @@ class Ring {
   void ReleaseMappings(bool detach);
   /** Is a wait by the entry at this offset bounded, or refused by the kernel? */
   bool MayWaitByRegion(uint64_t offset, uint64_t size) const;
+  /** Cancels whatever is there: how many it found, or -errno. */
+  int CancelAll();
   /** Cancels everything and waits, bounded: true where no request is left that could touch memory. */
   bool ComeToRest();
 

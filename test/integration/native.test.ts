@@ -113,6 +113,25 @@ test("a wait without a bound is refused, unless the kernel was opened for it", (
   expect(free.enter(1, 1, abi.IORING_ENTER_GETEVENTS)).toBe(1);
 });
 
+test("close has ended what a hard link starts once the request before it is cancelled", (context) => {
+  const kernel = real(context);
+  const { memory, system } = kernel;
+  const { addr } = memory.alloc(64);
+  for (let i = 0; i < 50; i++) {
+    const ring = kernel.setup(8);
+    const pipe = system.pipe();
+    if (typeof pipe === "number") throw new Error(`pipe: ${pipe}`);
+    const read = { opcode: abi.IORING_OP_READ, fd: pipe.read, addr, len: 64 };
+    for (const flags of [abi.IOSQE_IO_HARDLINK, abi.IOSQE_IO_HARDLINK, abi.IOSQE_IO_HARDLINK | abi.IOSQE_ASYNC, 0]) publish(ring, { ...read, flags });
+    expect(ring.enter(4, 0, 0)).toBe(4);
+    ring.close();
+    // A request that was left would still hold the end that reads.
+    system.close(pipe.read);
+    expect(system.write(pipe.write, new Uint8Array(1)), `ring ${i}`).toBe(-abi.EPIPE);
+    system.close(pipe.write);
+  }
+});
+
 test("reads and writes never block: what would wait for a peer is EAGAIN", (context) => {
   const { system } = real(context);
   const pipe = system.pipe();
