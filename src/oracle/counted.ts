@@ -3,7 +3,10 @@ import { CHOICE_POINTS } from "../model/choices.ts";
 import type { Survivor } from "./run.ts";
 import type { Choices } from "./verdict.ts";
 
-const NEVER_TAKEN = Object.entries(CHOICE_POINTS).map(([point, alternatives]) => [point, Object.fromEntries(alternatives.map((a) => [a, 0]))] as const);
+/** Shared by all verdicts, so that one costs little: hence frozen. */
+const NEVER_TAKEN: Choices = Object.fromEntries(
+  Object.entries(CHOICE_POINTS).map(([point, alternatives]) => [point, Object.freeze(Object.fromEntries(alternatives.map((a) => [a, 0])))]),
+);
 
 export class Counted {
   private readonly counts: Choices = {};
@@ -22,8 +25,8 @@ export class Counted {
 
   /** Every alternative is in it, those that were never taken too. */
   choices(): Choices {
-    const all: Choices = {};
-    for (const [point, none] of NEVER_TAKEN) all[point] = { ...none, ...this.counts[point] };
-    return { ...this.counts, ...all };
+    const all: Choices = { ...NEVER_TAKEN };
+    for (const [point, counts] of Object.entries(this.counts)) all[point] = { ...NEVER_TAKEN[point], ...counts };
+    return all;
   }
 }

@@ -1,13 +1,13 @@
 // A faulty kernel: the model with the mutant that the environment names runs programs, judged by the oracle as it is.
 // Prints each trace that is illegal.
 import process from "node:process";
-import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { ModelSettings } from "../../src/cli/messages.ts";
 import type { createModelKernel } from "../../src/model/kernel.ts";
 import { runAndJudge } from "../../src/oracle/judge.ts";
 import type { Program } from "../../src/program/program.ts";
+import { readTask, say } from "./child.ts";
 import type { Judging } from "./corpus.ts";
 
 export interface FaultyTask {
@@ -30,12 +30,10 @@ export type FromFaulty = { readonly begun: number } | { readonly run: number; re
 const SLOW_MS = 300;
 const SLOW = new Error("takes too long to judge");
 
-const chunks: Buffer[] = [];
-for await (const chunk of process.stdin) chunks.push(chunk as Buffer); // no encoding is set
-const { build, runs, most } = JSON.parse(Buffer.concat(chunks).toString()) as FaultyTask; // the parent wrote it
+const { build, runs, most } = await readTask<FaultyTask>();
 const { createModelKernel: create } = (await import(pathToFileURL(join(build, "src", "model", "kernel.js")).href)) as { createModelKernel: typeof createModelKernel };
 
-const say = (message: FromFaulty): unknown => writeSync(1, `${JSON.stringify(message)}\n`);
+const answer: (message: FromFaulty) => void = say;
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
@@ -63,9 +61,9 @@ function illegalTrace({ program, settings, profile, strictness }: Run): string |
 let found = 0;
 for (const [number, run] of runs.entries()) {
   if (found >= most) break;
-  say({ begun: number });
+  answer({ begun: number });
   const trace = illegalTrace(run);
   if (trace === undefined) continue;
   found++;
-  say({ run: number, trace });
+  answer({ run: number, trace });
 }

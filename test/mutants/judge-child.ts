@@ -1,6 +1,6 @@
 // Judges traces of a corpus with the instrumented build, in a process of its own: with no mutant it says what each
 // trace runs, with one it says which trace gives that mutant away.
-import { openSync, readSync, writeSync } from "node:fs";
+import { openSync, readSync } from "node:fs";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import type { judgeTrace } from "../../src/oracle/judge.ts";
 import type { Checker } from "../../src/oracle/checker.ts";
 import type { parseTrace } from "../../src/program/trace-reader.ts";
 import type { Verdict } from "../../src/oracle/verdict.ts";
+import { readTask, say } from "./child.ts";
 import type { Judging } from "./corpus.ts";
 import type { HITS } from "./instrument.ts";
 
@@ -43,26 +44,8 @@ export type FromJudge =
   | { readonly unsureOf: number }
   | { readonly survived: true };
 
-/** Waits where the pipe is empty for a while: a synchronous read of it would throw. */
-async function readTask(): Promise<ChildTask> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer); // no encoding is set
-  return JSON.parse(Buffer.concat(chunks).toString()) as ChildTask; // the parent wrote it
-}
-
-const task = await readTask();
-/** The pipe may be full: the parent reads on while this waits. */
-function say(message: FromJudge): void {
-  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(1, bytes, at);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
-  }
-}
+const task = await readTask<ChildTask>();
+const answer: (message: FromJudge) => void = say;
 const load = (file: string): Promise<unknown> => import(pathToFileURL(join(task.build, "src", file)).href);
 
 const cpuMs = (): number => {
@@ -88,28 +71,28 @@ async function main(): Promise<void> {
   if (task.cover) {
     const hits = (globalThis as { [HITS]?: Uint8Array })[hitsName] ?? new Uint8Array();
     const text = (): string => Buffer.from(hits).toString("base64");
-    say({ loaded: text() });
+    answer({ loaded: text() });
     for (const [turn, number] of task.order.entries()) {
       hits.fill(0);
       const startedMs = cpuMs();
       const { verdict, at } = verdictOf(turn, true);
-      say({ trace: number, verdict, ...(at === undefined ? {} : { at }), ms: cpuMs() - startedMs, ids: text() });
+      answer({ trace: number, verdict, ...(at === undefined ? {} : { at }), ms: cpuMs() - startedMs, ids: text() });
     }
     return;
   }
   for (const [at, number] of task.order.entries()) {
-    say({ begun: number });
+    answer({ begun: number });
     const expected = task.expected[at];
     // The first search is quick and mostly enough for what is legal; only where it fails do wider ones have a word.
     if (expected === "legal" && verdictOf(at, false).verdict === "legal") continue;
     const { verdict } = verdictOf(at, true);
     // Unknown is no kill of what is illegal: the model was not made to say that it may be.
-    if (verdict === "unknown" && expected === "legal") say({ unsureOf: number });
+    if (verdict === "unknown" && expected === "legal") answer({ unsureOf: number });
     if (verdict === "unknown" || verdict === expected) continue;
-    say({ killedBy: number, verdict });
+    answer({ killedBy: number, verdict });
     return;
   }
-  say({ survived: true });
+  answer({ survived: true });
 }
 
 try {
