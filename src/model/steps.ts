@@ -32,7 +32,7 @@ export function enabled(m: Machine, late = true): Step[] {
   for (const r of queue) if (r.state === "effected") steps.push({ kind: "post", request: r.id });
   if (late && m.taskWorks.length > 0 && mayRunTaskWork(m)) steps.push({ kind: "task-work", request: 0 });
   for (const kind of pollSteps(m)) steps.push({ kind, request: 0 });
-  if (hasTimers(m)) for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
+  for (const r of dueTimers(m)) steps.push({ kind: "expire", request: r.id });
   return steps;
 }
 

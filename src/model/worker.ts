@@ -62,7 +62,6 @@ export function working(m: Machine): Request[] {
  * before that of unbounded, and in a list the writes of one file behind the first of them.
  */
 export function asListed(works: readonly Request[]): Request[] {
-  if (works.length < 2) return [...works];
   // [cancel.bounded-first] [cancel.hashed-together]
   const first = (r: Request): number => works.find((other) => r.workHash !== 0 && other.workHash === r.workHash)?.workSeq ?? r.workSeq;
   return works.toSorted((a, b) => Number(a.unbound) - Number(b.unbound) || first(a) - first(b) || a.workSeq - b.workSeq);

@@ -15,6 +15,8 @@ interface Node {
   /** Of an if. */
   readonly consequent?: Node;
   readonly alternate?: Node | null;
+  /** Of a block. */
+  readonly body?: readonly Node[];
   /** Of a throw. */
   readonly argument?: Node | null;
 }
@@ -28,12 +30,13 @@ const FOOTPRINT = "what a step touches, by which a search leaves out orders that
 /** Classes of errors; what they say is for people. */
 const ERRORS = /(Error|^Unmodelled|^WouldBlockForever)$/;
 /** Methods and functions that write a state as text or as a sum, by which a search drops a state that it has twice. */
-const KEYS: ReadonlySet<string> = new Set(["key", "digest", "fnv", "preparedSum", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey"]);
+const KEYS: ReadonlySet<string> = new Set(["key", "order", "digest", "fnv", "preparedSum", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey"]);
 
 /** Classes, methods and functions that judging a trace does not run, in files of which it runs the rest. */
 const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ["ModelSystem", "calls of the model as a kernel to run programs on; the oracle does not make them"],
   ["Simulation", "the scheduler of a run of the model's own; a search has another (src/oracle/guided.ts)"],
+  ["stepId", "the number by which a search that leaves out orders knows a step"],
   ["random", "the seeded numbers of that scheduler"],
   ["checkIndex", "misuse of the port, which throws; a trace has none of it"],
   ["seek", "lseek of the model as a kernel to run programs on; the oracle does not make it"],
@@ -53,8 +56,9 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
       return KEYS.has(name) ? "text by which a search drops states that it has twice" : LEFT_OUT.get(name);
     case "ClassDeclaration":
       return LEFT_OUT.get(name);
+    case "BlockStatement":
     case "IfStatement":
-      return isBound(node) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
+      return isBound(node) || (node.type === "BlockStatement" && givesUp(node)) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
     case "ArrowFunctionExpression":
       return parentPath?.node.type === "CallExpression" && parentPath.node.callee?.property?.name === "before" ? FOOTPRINT : undefined;
     case "StringLiteral":
@@ -66,9 +70,14 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
   }
 }
 
-/** if (...) throw new Unmodelled(...) */
-function isBound({ consequent, alternate }: Node): boolean {
-  return consequent?.type === "ThrowStatement" && alternate == null && consequent.argument?.callee?.name === "Unmodelled";
+/** if (...) throw new Unmodelled(...), or a block of nothing else */
+function isBound({ type, consequent, alternate }: Node): boolean {
+  return type === "IfStatement" && consequent != null && alternate == null && givesUp(consequent);
+}
+
+function givesUp(node: Node): boolean {
+  if (node.type === "BlockStatement") return (node.body ?? []).length > 0 && (node.body ?? []).every((each) => givesUp(each) || isBound(each));
+  return node.type === "ThrowStatement" && node.argument?.callee?.name === "Unmodelled";
 }
 
 /** choose(m, "here", [...]) */

@@ -122,7 +122,11 @@ onBoth("[register.query-list] how long a list may be", (on) => {
   const longer = long(1000);
   expect(ring.register(QUERY, longer.at.addr, 0)).toBe(-abi.ERANGE);
   expect(all(longer.answer(999).subarray(0, 4), 0xaa)).toBe(false);
-  const round = long(2);
+});
+
+onBoth("[register.query-list] a list that comes round to its beginning", (on) => {
+  const { ring } = on.ring();
+  const round = new List(on, { room: 4 }, { room: 4 });
   round.next(1, round.addr(0));
   expect(ring.register(QUERY, round.at.addr, 0)).toBe(-abi.ERANGE);
 });
