@@ -2,7 +2,6 @@
 // other, and says what came of each. Raw rings are opened only here. It may crash, hang or be killed;
 // the parent (runner.ts) makes another one.
 import { once } from "node:events";
-import { writeSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { Worker } from "node:worker_threads";
@@ -19,6 +18,7 @@ import { ANSWER_FD } from "./messages.ts";
 import type { ChildSettings, FromChild, Job } from "./messages.ts";
 import { removeScratch } from "./scratch.ts";
 import { verifiedStrictness } from "./strictness.ts";
+import { writeLine } from "./write-line.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as ChildSettings; // the parent wrote it
 
@@ -37,14 +37,11 @@ function codeOf(error: unknown): unknown {
 
 /** Blocks until the parent's end has it, so that a note is out before the kernel may keep us. */
 function send(message: FromChild): void {
-  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(ANSWER_FD, bytes, at);
-    } catch (error) {
-      if (codeOf(error) === "EPIPE") leave(); // the parent is gone
-      if (codeOf(error) !== "EAGAIN") throw error;
-    }
+  try {
+    writeLine(ANSWER_FD, message);
+  } catch (error) {
+    if (codeOf(error) === "EPIPE") leave(); // the parent is gone
+    throw error;
   }
 }
 

@@ -58,7 +58,7 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
       return LEFT_OUT.get(name);
     case "BlockStatement":
     case "IfStatement":
-      return isBound(node) || (node.type === "BlockStatement" && givesUp(node)) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
+      return givesUp(node) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
     case "ArrowFunctionExpression":
       return parentPath?.node.type === "CallExpression" && parentPath.node.callee?.property?.name === "before" ? FOOTPRINT : undefined;
     case "StringLiteral":
@@ -70,14 +70,18 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
   }
 }
 
-/** if (...) throw new Unmodelled(...), or a block of nothing else */
-function isBound({ type, consequent, alternate }: Node): boolean {
-  return type === "IfStatement" && consequent != null && alternate == null && givesUp(consequent);
-}
-
-function givesUp(node: Node): boolean {
-  if (node.type === "BlockStatement") return (node.body ?? []).length > 0 && (node.body ?? []).every((each) => givesUp(each) || isBound(each));
-  return node.type === "ThrowStatement" && node.argument?.callee?.name === "Unmodelled";
+/** throw new Unmodelled(...), behind an if without an else, and a block of nothing else. */
+function givesUp({ type, argument, consequent, alternate, body = [] }: Node): boolean {
+  switch (type) {
+    case "ThrowStatement":
+      return argument?.callee?.name === "Unmodelled";
+    case "IfStatement":
+      return consequent !== undefined && alternate == null && givesUp(consequent);
+    case "BlockStatement":
+      return body.length > 0 && body.every(givesUp);
+    default:
+      return false;
+  }
 }
 
 /** choose(m, "here", [...]) */
