@@ -49,6 +49,22 @@ onBoth("[eventfd.signal-per-posting] two completions of one posting signal once"
   expect(count(on, fd)).toBe(0n);
 });
 
+onBoth("[eventfd.signal-per-posting] an eventfd that is full takes no more signals, and no poll finds room in it", (on) => {
+  const ring = on.ring();
+  const fd = on.eventfd();
+  const most = new Uint8Array(8).fill(0xff);
+  // write(2) may fill it but for one, which only a signal takes.
+  expect(on.kernel.system.write(fd, most.with(0, 0xfe))).toBe(8);
+  ring.submit({ opcode: abi.IORING_OP_POLL_ADD, userData: 1n, fd, opFlags: abi.EPOLLOUT | abi.EPOLLIN });
+  expect(ring.reap()).toEqual([{ userData: 1n, res: abi.EPOLLIN, flags: 0 }]);
+  register(on, ring, fd);
+  for (const userData of [2n, 3n, 4n]) ring.submit(nop(userData));
+  ring.submit({ opcode: abi.IORING_OP_POLL_ADD, userData: 5n, fd, opFlags: abi.EPOLLOUT | abi.EPOLLIN });
+  expect(ring.reap().at(-1)).toEqual({ userData: 5n, res: abi.EPOLLIN | abi.EPOLLERR, flags: 0 });
+  expect(count(on, fd)).toBe(0xffff_ffff_ffff_ffffn);
+  expect(count(on, fd)).toBe(0n);
+});
+
 onBoth("[eventfd.async-workers-only] neither the thread that polls nor a timer is a worker", (on) => {
   const polled = on.ring(8, { flags: abi.IORING_SETUP_SQPOLL });
   const fd = on.eventfd();
