@@ -20,7 +20,7 @@ const HELP = `npm run bench:mutants -- [options]
   --mutants N    mutants that are drawn and judged (400)
   --seed N       of the sample, the programs and the changes (1)
   --programs N   programs that are run to record legal traces (1600)
-  --older N      programs that the model runs as each release, five times as many as 6.18 (300)
+  --older N      programs that the model runs as each release, eight times as many as 6.18 (400)
   --bases N      legal traces that illegal ones are made of (800)
   --minutes N    of judging; then the report is of the mutants that were judged by then (60)
   --jobs N       processes that judge (2)
@@ -57,7 +57,7 @@ function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
       mutants: { type: "string", default: "400" }, seed: { type: "string", default: "1" }, programs: { type: "string", default: "1600" },
-      older: { type: "string", default: "300" }, bases: { type: "string", default: "800" }, jobs: { type: "string", default: "2" },
+      older: { type: "string", default: "400" }, bases: { type: "string", default: "800" }, jobs: { type: "string", default: "2" },
       minutes: { type: "string", default: "60" }, only: { type: "string" }, model: { type: "boolean", default: false }, "no-scripts": { type: "boolean", default: false },
       "no-report": { type: "boolean", default: false }, json: { type: "boolean", default: false }, help: { type: "boolean", default: false },
     },

@@ -238,7 +238,7 @@ function untilGone(m: Machine, attempt: () => number, timeNs: bigint | undefined
   const ended = m.scheduler.wait(m, gone, end);
   if (ended === "stuck") throw new WouldBlockForever("a cancel waits for what a worker runs, and nothing ends that");
   if (ended === "timeout") return -ETIME;
-  return result === -ENOENT || result > 0 ? 0 : result;
+  return 0;
 }
 
 /** The time of a cancel that waits; undefined: without end. */

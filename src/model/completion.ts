@@ -18,10 +18,8 @@ export function cqPending(m: Machine): number {
   return (m.ring.cachedCqTail - load32(m.ring.ring.bytes, WORD.cqHead)) >>> 0;
 }
 
-/** No room, or a backlog that comes first: what is posted now goes to the backlog. */
-export const isFull = (m: Machine): boolean => hasBacklog(m) || cqPending(m) >= m.ring.cqEntries;
-
-export const cqRoom = (m: Machine): number => (isFull(m) ? 0 : m.ring.cqEntries - cqPending(m));
+/** How many CQEs could be posted now: none where there is a backlog, which comes first. */
+export const cqRoom = (m: Machine): number => (hasBacklog(m) ? 0 : Math.max(0, m.ring.cqEntries - cqPending(m)));
 
 /** Is there a slot that the kernel believes free, or would? */
 export const hasSlot = (m: Machine): boolean => m.ring.cqWindow > 0 || cqPending(m) < m.ring.cqEntries;
@@ -169,7 +167,7 @@ function leavesBehind(m: Machine, big: Cqe["big"]): void {
 /** Its request may be one that was in use before, and may hold what an earlier completion left in it. [cq.big-half-leaks] */
 function withLeaked(m: Machine, cqe: Cqe): Cqe {
   const { leaked } = m.ring;
-  if (leaked.length === 0 || cqe.big !== undefined) return cqe;
+  if (cqe.big !== undefined) return cqe;
   const big = leaked[m.scheduler.choose(m, "cq.big-half", ["zero", ...leaked.map(() => "leaked")]) - 1];
   if (big === undefined) return cqe;
   m.ring.leaked = leaked.filter((other) => other !== big);
@@ -291,7 +289,7 @@ function freeRequest(m: Machine, r: Request): void {
     releaseDropped(m, r);
   }
   r.held = false;
-  if (r.refs > 0 && --r.refs > 0) {
+  if (--r.refs > 0) {
     r.state = r.refs > r.timerRefs ? "effected" : "kept";
     r.posted = true;
     r.flags |= REQ.CQE_SKIP;

@@ -230,7 +230,7 @@ function interrupted(m: Machine, looksAgain: () => boolean): "done" | "signal" {
   m.scheduler.before(m, () => ({ reads: ["cq"], writes: [] }));
   const worksOn = (): boolean => hasLocalWork(m) || (!hasPollThread(m) && m.taskWorks.length > 0);
   const { ring } = m;
-  const left = (): string => [ring.overflow.length, ...progress(m, ring.localWork), "", ...progress(m, ring.retryWork), "", ...progress(m, m.taskList), m.taskWorks.length].join();
+  const left = (): string => JSON.stringify([ring.overflow.length, progress(m, ring.localWork), progress(m, ring.retryWork), progress(m, m.taskList), m.taskWorks.length]);
   while (hasBacklog(m) || worksOn()) {
     const before = left();
     if (looksAgain()) return "done";

@@ -247,7 +247,7 @@ function atPosition(m: Machine, r: Request, pos: number | undefined, how: IssueH
   const file = m.world.ownFile(r.file);
   const before = file.pos;
   const beside = how.worker && !m.inCall;
-  if (beside && r.earlierPositions.length > 0) {
+  if (beside) {
     const taken = m.scheduler.choose(m, "rw.position-taken", ["now", ...r.earlierPositions.map(() => "earlier")], r);
     file.pos = r.earlierPositions[taken - 1] ?? before;
   }

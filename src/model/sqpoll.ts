@@ -139,7 +139,7 @@ export function wakePollThread(m: Machine): void {
 /** The application moved sq.tail, or called: nothing that comes of it is earlier. */
 export function pollThreadSince(m: Machine, ns: bigint): void {
   const thread = m.hasRing ? m.ring.thread : undefined;
-  if (thread !== undefined && !pollThreadMoves(m) && ns > thread.sinceNs) change(m, { sinceNs: ns });
+  if (thread !== undefined && !pollThreadMoves(m)) change(m, { sinceNs: ns });
 }
 
 /** What tells states of it apart. */

@@ -36,19 +36,12 @@ export function enabled(m: Machine, late = true): Step[] {
   return steps;
 }
 
-/** Is any armed? */
-export const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
-
 /** Timers that may fire by now, the earliest first. */
 export function dueTimers(m: Machine): Request[] {
-  const due: Request[] = [];
-  if (!hasTimers(m)) return due;
-  for (const id of [...m.ring.timeouts, ...m.ring.linkTimeouts]) {
-    const r = m.request(id);
-    // [timeout.never-early]
-    const isDue = r.earliestNs <= m.untilNs;
-    if (isDue) due.push(r);
-  }
+  if (!m.hasRing) return [];
+  const armed = [...m.ring.timeouts, ...m.ring.linkTimeouts].map((id) => m.request(id));
+  // [timeout.never-early]
+  const due = armed.filter((r) => r.earliestNs <= m.untilNs);
   return due.sort((a, b) => (a.earliestNs < b.earliestNs ? -1 : a.earliestNs > b.earliestNs ? 1 : 0));
 }
 

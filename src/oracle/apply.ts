@@ -1,7 +1,7 @@
 // One event of a trace, applied to one candidate: what the application did is done to the model, what
 // it saw is compared. Throws NOT_THIS_RUN where they differ.
 import { enter, leaveCall, register } from "../model/enter.ts";
-import { beginBacklog, clearSqFlag, isFull } from "../model/completion.ts";
+import { beginBacklog, clearSqFlag } from "../model/completion.ts";
 import { isFarOff, lookup } from "../model/descriptor.ts";
 import { readBeforeSignal, settleSignals, signalsCame } from "../model/eventfd.ts";
 import { CQES, WORD } from "../model/layout.ts";
@@ -19,6 +19,7 @@ import { EAGAIN, EBADF, IORING_SETUP_NO_SQARRAY, IORING_SQ_CQ_OVERFLOW, IORING_S
 import type {
   EnterEvent, LookEvent, MemoryEvent, PeekEvent, RegisterEvent, SetupEvent, StoreEvent, SystemEvent,
 } from "../program/trace.ts";
+import { isFull } from "./backlog.ts";
 import type { Expected } from "./expectation.ts";
 import type { Guided } from "./guided.ts";
 

@@ -1,6 +1,10 @@
 // The backlog while a trace is followed: workers and timers put completions there in an order that shows
 // only when it is flushed.
-import type { Backlogged } from "../model/machine.ts";
+import { cqRoom } from "../model/completion.ts";
+import type { Backlogged, Machine } from "../model/machine.ts";
+
+/** What is posted now goes to the backlog. */
+export const isFull = (m: Machine): boolean => cqRoom(m) === 0;
 
 /** Who may be first in the backlog once `flushed` have left it: the first whose place is certain, and those that may be in front of it. */
 export function eligible(overflow: readonly Backlogged[], flushed: number): number[] {

@@ -3,7 +3,7 @@
 // candidate, until it shows what was seen. Throws NOT_THIS_RUN where it can't.
 import type { InfoOverflow, RingInfo } from "../fdinfo.ts";
 import { leaveCall } from "../model/enter.ts";
-import { isFull } from "../model/completion.ts";
+import { isFull } from "./backlog.ts";
 import { cqes, ringInfo, sqes } from "../model/fdinfo.ts";
 import { WORD } from "../model/layout.ts";
 import { type Backlogged, type Cqe, type Machine, NOT_THIS_RUN } from "../model/machine.ts";

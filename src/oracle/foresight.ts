@@ -2,7 +2,7 @@
 // the backlog is a queue: each is seen before the ring is seen without one. A search that starts again knows the trace
 // as far as the one before it came, and need not follow a run that puts something else there.
 import { IORING_SQ_CQ_OVERFLOW } from "../spec/constants.gen.ts";
-import { isFull } from "../model/completion.ts";
+import { isFull } from "./backlog.ts";
 import type { Cqe, Machine } from "../model/machine.ts";
 import { same } from "./expectation.ts";
 import { WORD } from "../model/layout.ts";

@@ -2,7 +2,7 @@
 // next says which of the kernel's own steps are worth taking. A run that posts something else than was
 // seen is abandoned. Which scripts to try is run.ts's business.
 import { type Cqe, type Footprint, type Machine, NOT_THIS_RUN, type Scheduler, type WaitDeadline } from "../model/machine.ts";
-import { cqeOf, hasSlot, isFull } from "../model/completion.ts";
+import { cqeOf, hasSlot } from "../model/completion.ts";
 import { mayHaveSignalled } from "../model/eventfd.ts";
 import { conflicts, footprint } from "../model/footprint.ts";
 import { REQ, type Request } from "../model/request.ts";
@@ -11,7 +11,7 @@ import { defersTaskWork, runTaskItem } from "../model/task-work.ts";
 import { startable } from "../model/worker.ts";
 import { ECANCELED, IORING_TIMEOUT_ETIME_SUCCESS } from "../spec/constants.gen.ts";
 import { dueTimers, enabled, isPollStep, take, type Step } from "../model/steps.ts";
-import { eligible } from "./backlog.ts";
+import { eligible, isFull } from "./backlog.ts";
 import { timedOut } from "./due.ts";
 import { Expectation, same, type Expected } from "./expectation.ts";
 import { anythingMoves, onlyPolls, racing } from "./quiet.ts";

@@ -1,5 +1,6 @@
 // In which order task work that came from beside the thread was queued, as far as the completions that were seen tell.
-import { cqeOf, cqRoom, isFull } from "../model/completion.ts";
+import { cqeOf, cqRoom } from "../model/completion.ts";
+import { isFull } from "./backlog.ts";
 import type { Machine } from "../model/machine.ts";
 import { REQ, type Request } from "../model/request.ts";
 import { tied } from "./dependence.ts";

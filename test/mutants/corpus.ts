@@ -21,6 +21,7 @@ import { Draw } from "../attack/draw.ts";
 import type { Program } from "../../src/program/program.ts";
 import type { Made } from "./faulty.ts";
 import { hasten, move } from "./moves.ts";
+import { mistake } from "./bytes.ts";
 import { RECORD_AS, RECORD_TO } from "./recorder.ts";
 import { resultsOf, unusual } from "./usual.ts";
 
@@ -112,10 +113,11 @@ export type Release = (typeof MODELLED)[number];
 export const SCRIPTED = ["5.10", "6.1"] as const;
 
 /** Runs programs on the model as a release, in this process, and keeps the traces that are legal. */
-export function recordModelled(release: Release, seed: number, programs: number): Recorded {
+export function recordModelled(release: Release, seed: number, programs: number, rings: typeof RINGS = [undefined]): Recorded {
   const profile = PROFILES[release];
   const traces: Run[] = [];
-  for (const { program, index } of drawPrograms({ seed: seed + 1000, runs: programs, kind: "any", maxOps: OPS_MAX })) {
+  const drawn = rings.flatMap((ringFlags, kind) => [...drawPrograms({ seed: seed + 1000 + kind, runs: Math.ceil(programs / rings.length), kind: "any", ringFlags, maxOps: OPS_MAX })]);
+  for (const { program, index } of drawn) {
     const settings = modelSettingsOf(seed, index);
     const kernel = createModelKernel({ ...settings, profile });
     try {
@@ -179,14 +181,17 @@ export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
   return events.some(({ event }) => event === "enter" || event === "register") ? { ...entry, text: formatTrace({ version: 1, events }) } : undefined;
 }
 
-const CHANGES = [...MUTATION_CLASSES, "sooner", "later", "hastened", "hastened"] as const;
+const CHANGES = [...MUTATION_CLASSES, "sooner", "later"] as const;
+/** Few traces have a place for one of these, so each that has is changed so. */
+const RARE = ["order", "hastened", "bytes of elsewhere"] as const;
 
-function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number], seed: number): readonly TraceEvent[] | undefined {
+function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES | typeof RARE)[number], seed: number): readonly TraceEvent[] | undefined {
   if (kind === "hastened") return hasten(events, seed);
+  if (kind === "bytes of elsewhere") return mistake(events, seed);
   return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
 }
 
-/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, and as often a result of elsewhere. */
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, the rare ones, and `each` times a result of elsewhere. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
   const results = resultsOf(traces.map(({ text }) => parseTrace(text).events));
   return traces.flatMap(({ text, by }, number) => {
@@ -206,6 +211,7 @@ export function changed(traces: readonly Entry[], seed: number, each: number): E
       const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
       keep(kind, changeOf(events, kind, seed + number));
     }
+    for (const [i, kind] of RARE.entries()) keep(kind, changeOf(events, kind, seed + number + i + 1));
     for (let i = 0; i < each; i++) keep("a result of elsewhere", unusual(events, results, seed + each * number + i));
     return made;
   });

@@ -1,4 +1,4 @@
-// Illegal traces of faulty kernels: the model with another mutant in the same line runs programs that come by there, and
+// Illegal traces of faulty kernels: the model with another mutant in the same function runs programs that come by there, and
 // what it does that no kernel may is kept. Changing a trace seldom makes what a model made too wide allows; a kernel
 // that is wrong nearby does.
 import { writeFileSync } from "node:fs";
@@ -10,7 +10,8 @@ import { childFile, runLimited, type Ids, type TraceFile } from "./judge.ts";
 
 const CHILD = childFile("faulty-child");
 
-/** Programs that each faulty kernel runs, and traces that are kept of it. */
+/** Faulty kernels for one mutant, the nearest first; programs that each of them runs, and traces that are kept of it. */
+const KERNELS = 14;
 const PROGRAMS = 80;
 const TRACES = 3;
 /** A program that takes a faulty kernel longer hangs it, in milliseconds of the processor. */
@@ -28,11 +29,12 @@ export interface FaultyFrom extends Instrumented {
 /** What a program's trace was made of. */
 export type Made = Pick<Run, "program" | "settings">;
 
-/** Illegal traces of kernels that are wrong in the line of this mutant, but not this way; undefined where there are none. */
+/** Illegal traces of kernels that are wrong in the function of this mutant, but not this way; undefined where there are none. */
 export async function faultyTraces(from: FaultyFrom, mutant: Mutant): Promise<{ readonly corpus: TraceFile; readonly count: number } | undefined> {
   const entries: Pick<Entry, "by" | "text">[] = [];
-  for (const other of from.mutants) {
-    if (other.id === mutant.id || other.file !== mutant.file || other.line !== mutant.line) continue;
+  const away = ({ line }: Mutant): number => Math.abs(line - mutant.line);
+  const others = from.mutants.filter(({ id, file, within }) => id !== mutant.id && file === mutant.file && within === mutant.within);
+  for (const other of others.toSorted((a, b) => away(a) - away(b)).slice(0, KERNELS)) {
     const near = from.programs.filter(({ ids }) => ids.has(other.id)).slice(0, PROGRAMS);
     for (const { run, trace } of await illegalOf(from, other, near)) entries.push({ by: near[run]?.by ?? 0, text: trace });
   }

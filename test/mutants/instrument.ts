@@ -26,6 +26,8 @@ export interface Mutant {
   /** Of the original in its file, in characters: from, and behind. */
   readonly span: readonly [number, number];
   readonly replacement: string;
+  /** The function or method that it is in, or else the statement: those in the same one have the same number. */
+  readonly within: number;
 }
 
 export interface Instrumented {
@@ -71,6 +73,7 @@ export async function instrument(build: string, files?: readonly string[]): Prom
     writeFileSync(join(quick, to), withSwitches(outputText, 0));
   }
   const ignored = new Map<string, number>();
+  const parts = new Map([...sources].map(([name, source]) => [name, beginnings(name, source)]));
   const mutants: Mutant[] = [];
   for (const { id, fileName, location, mutatorName, replacement, statusReason } of result.mutants) {
     const left = FILES_LEFT_OUT.get(fileName);
@@ -82,9 +85,16 @@ export async function instrument(build: string, files?: readonly string[]): Prom
     const source = sources.get(fileName) ?? "";
     const span = [offsetOf(source, location.start), offsetOf(source, location.end)] as const;
     const original = source.slice(...span);
-    mutants.push({ id: Number(id), file: fileName, line: location.start.line + 1, column: location.start.column + 1, kind: mutatorName, original, span, replacement });
+    const within = parts.get(fileName)?.findLast((begin) => begin <= span[0]) ?? 0;
+    mutants.push({ id: Number(id), file: fileName, line: location.start.line + 1, column: location.start.column + 1, kind: mutatorName, original, span, replacement, within });
   }
   return { build, quick, mutants, ids: result.mutants.length, ignored };
+}
+
+/** Where each part of a file begins, in order: statements of the module, and members of classes. */
+function beginnings(name: string, source: string): number[] {
+  const { statements } = ts.createSourceFile(name, source, ts.ScriptTarget.ES2023);
+  return statements.flatMap((statement) => [statement.pos, ...(ts.isClassDeclaration(statement) ? statement.members.map(({ pos }) => pos) : [])]);
 }
 
 /** The same switches as plain comparisons, several times as fast; a byte is set for each of `counted` mutants that is come by, or nothing. */

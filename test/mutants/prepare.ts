@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Backend } from "../../src/cli/messages.ts";
 import { PROFILES } from "../../src/model/profile.ts";
-import { changed, cut, keptTraces, MODELLED, record, recordModelled, recordVectors, recordScripts, SCRIPTED, shuffled, type Entry, type Judging, type Release } from "./corpus.ts";
+import { changed, cut, keptTraces, MODELLED, record, recordModelled, recordVectors, recordScripts, RINGS, SCRIPTED, shuffled, type Entry, type Judging, type Release } from "./corpus.ts";
 import { faultyTraces, type FaultyFrom } from "./faulty.ts";
 import { instrument, type Mutant } from "./instrument.ts";
 import { cover, judgeMutant, tracesOf, type Coverage, type Fate, type Ids, type TraceFile } from "./judge.ts";
@@ -139,7 +139,7 @@ function near<T extends { readonly entry: Entry; readonly kept: Kept }>(traces: 
 }
 
 /** Of the newest release so many times more programs are run. */
-const SIX_18 = 5;
+const SIX_18 = 8;
 
 async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: Judging[]; release: string; dropped: Map<string, number> }> {
   const { backend, seed, say } = wanted;
@@ -161,7 +161,7 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
   if (backend === "real" && wanted.scripts) script("the real kernel", 0);
   for (const older of wanted.scripts ? SCRIPTED : []) script(`the model as ${older}`, judgings.push({ profile: PROFILES[older], strictness: "spec" }) - 1, older);
   for (const older of wanted.older === 0 ? [] : MODELLED) {
-    const { traces: made, judging: its } = recordModelled(older, seed, older === "6.18" ? SIX_18 * wanted.older : wanted.older);
+    const { traces: made, judging: its } = older === "6.18" ? recordModelled(older, seed, SIX_18 * wanted.older, RINGS) : recordModelled(older, seed, wanted.older);
     const by = judgings.push(its) - 1;
     entries.push(...made.map((run) => ({ from: `programs on the model as ${older}`, by, ...run })));
   }
@@ -172,15 +172,27 @@ async function recordAll(wanted: Wanted): Promise<{ entries: Entry[]; judgings: 
 /** What one mutant's traces may take in all, without it and with counts: the quickest first, then others as they come. */
 const BUDGETS_MS = { legal: { quick: 4000, others: 5000 }, illegal: { quick: 3500, others: 1500 } } as const;
 
+/** The first of each kind, then the second of each, and so on. */
+function inTurn<T>(things: readonly T[], kindOf: (thing: T) => string): T[] {
+  const times = new Map<string, number>();
+  const placed = things.map((thing) => {
+    const kind = kindOf(thing);
+    const turn = times.get(kind) ?? 0;
+    times.set(kind, turn + 1);
+    return { thing, turn };
+  });
+  return placed.sort((a, b) => a.turn - b.turn).map(({ thing }) => thing);
+}
+
 /** The traces that come by a mutant, legal ones first. */
 export function orderFor({ kept, loaded }: Prepared, mutant: Mutant): number[] {
   return (["legal", "illegal"] as const).flatMap((what) => {
-    const by = kept.flatMap(({ expected, ids, ms }, number) => (expected === what && (ids.has(mutant.id) || loaded.has(mutant.id)) ? [{ number, ms }] : []));
+    const by = kept.flatMap(({ from, expected, ids, ms }, number) => (expected === what && (ids.has(mutant.id) || loaded.has(mutant.id)) ? [{ from, number, ms }] : []));
     const within = (traces: typeof by, limitMs: number): typeof by => {
       let spentMs = 0;
       return traces.filter(({ ms }) => (spentMs += ms) <= limitMs);
     };
-    const quick = within(by.toSorted((a, b) => a.ms - b.ms), BUDGETS_MS[what].quick);
+    const quick = within(inTurn(by.toSorted((a, b) => a.ms - b.ms), ({ from }) => from), BUDGETS_MS[what].quick);
     const taken = new Set(quick);
     return [...quick, ...within(by.filter((trace) => !taken.has(trace)), BUDGETS_MS[what].others)].map(({ number }) => number);
   });

@@ -8,7 +8,7 @@ import { load32, load64 } from "../../model/memory.ts";
 import type { Request } from "../../model/request.ts";
 import { advance } from "../../model/simulate.ts";
 import { hasPollThread } from "../../model/sqpoll.ts";
-import { dueTimers, enabled, hasTimers, stepId, take, type Step } from "../../model/steps.ts";
+import { dueTimers, enabled, stepId, take, type Step } from "../../model/steps.ts";
 import { CQE } from "../../spec/codec.gen.ts";
 import { isOverdueNow } from "./liveness.ts";
 import { cutShows } from "./reduction.ts";
@@ -246,6 +246,9 @@ function beside(m: Machine): readonly Step[] {
   if (hasPollThread(m)) return enabled(m);
   return hasTimers(m) || isWorking(m) ? enabled(m, false) : NO_STEPS;
 }
+
+/** Is any armed? */
+const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
 
 /** Could a worker do anything? */
 function isWorking(m: Machine): boolean {
