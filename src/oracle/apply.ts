@@ -89,7 +89,10 @@ export function expectedCqes(m: Machine, peek: PeekEvent, cqEntries = m.ring.cqE
 
 /** Does the ring show what the peek loaded, as it stands? */
 export function shows(m: Machine, peek: PeekEvent): boolean {
-  return peek.cqes.length === 0 && peek.words.every((seen, i) => word(m, i * 4) === seen);
+  if (peek.cqes.length > 0) return false;
+  const { words } = peek;
+  for (let i = 0; i < words.length; i++) if (word(m, i * 4) !== words[i]) return false;
+  return true;
 }
 
 /** Goes on until the ring shows what the peek loaded, and compares every word and every CQE of it. */

@@ -13,7 +13,7 @@ import { applyAlloc, applyLook, applyMemory, applyPeek, applySetup, applyStore, 
 import { type Call, makeCall, ranIntoWatchdog } from "./call.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import { Counted } from "./counted.ts";
-import { dueCompletions, isOverdue } from "./due.ts";
+import { dueIfKnown, isOverdue } from "./due.ts";
 import { Foresight } from "./foresight.ts";
 import { allowedInstead, callInstead, describe } from "./explain.ts";
 import { Guided } from "./guided.ts";
@@ -65,6 +65,8 @@ export class Checker implements Observer {
   private readonly counted = new Counted();
   private readonly checkpoints = new Checkpoints();
   private readonly looked = new Looked();
+  /** For what comes before there is a ring. */
+  private plain: Guided | undefined;
   /** The event that the move under way began with: a call before its look. */
   private begun = 0;
   /** Judges an event for the first time, and not again what it had judged. */
@@ -232,8 +234,8 @@ export class Checker implements Observer {
 
   /** Where there is no ring yet there is one way to go, and none back: what does not fit is illegal. */
   private beforeRing(move: (m: Machine, guide: Guided) => void): boolean {
+    const guide = (this.plain ??= new Guided([], undefined, this.search.effort));
     return this.candidates.every((m) => {
-      const guide = new Guided([], undefined, this.search.effort);
       m.scheduler = guide;
       return survives(m, guide, move);
     });
@@ -301,6 +303,7 @@ export class Checker implements Observer {
       this.spent = 0;
       this.narrowed = wider.follow === true;
       this.held = undefined;
+      this.plain = undefined;
       this.candidates = [this.fresh()];
       this.foresight = new Foresight(this.events);
       this.branched = this.events.length;
@@ -342,17 +345,8 @@ export class Checker implements Observer {
   due(horizonNs: bigint): number {
     if (this.stopped !== undefined) return 0;
     let least = Number.POSITIVE_INFINITY;
-    for (const m of this.candidates.slice(0, 4)) least = Math.min(least, this.dueOf(m, horizonNs));
+    for (const m of this.candidates.slice(0, 4)) least = Math.min(least, dueIfKnown(m, horizonNs));
     return Number.isFinite(least) ? least : 0;
-  }
-
-  private dueOf(m: Machine, horizonNs: bigint): number {
-    try {
-      return dueCompletions(m, horizonNs);
-    } catch (error) {
-      if (!(error instanceof Unmodelled)) throw error;
-      return 0;
-    }
   }
 
   pending(): number {

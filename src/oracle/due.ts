@@ -36,6 +36,16 @@ export function dueCompletions(m: Machine, horizonNs: bigint, fromNs = m.untilNs
   }
 }
 
+/** The same; 0 where what comes is not known. */
+export function dueIfKnown(m: Machine, horizonNs: bigint): number {
+  try {
+    return dueCompletions(m, horizonNs);
+  } catch (error) {
+    if (!(error instanceof Unmodelled)) throw error;
+    return 0;
+  }
+}
+
 /**
  * How much of the backlog a wait may be asked for: all of it, since the CQ is emptied first where it is full; but what is
  * behind a long CQE for which there is one slot comes in no wait. [cq.mixed-livelock]

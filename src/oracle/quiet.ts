@@ -4,22 +4,27 @@ import type { Machine } from "../model/machine.ts";
 import { hasPollThread, mayRunTaskWork, pollThreadMoves } from "../model/sqpoll.ts";
 import { dueTimers } from "../model/steps.ts";
 
+/** Is any armed? */
+export const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
+
+const anyDue = (m: Machine): boolean => hasTimers(m) && dueTimers(m).length > 0;
+
 /** Workers or due timers: what another order of things could come from. */
 export function racing(m: Machine): boolean {
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
-  return m.ring.backlogUnknown || dueTimers(m).length > 0 || pollThreadMoves(m);
+  return m.ring.backlogUnknown || anyDue(m) || pollThreadMoves(m);
 }
 
 /** Nothing could have happened since the last look. */
 export function isQuiet(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || m.ring.backlogUnknown || dueTimers(m).length > 0 || pollThreadMoves(m)) return false;
+  if (m.taskWorks.length > 0 || m.ring.backlogUnknown || anyDue(m) || pollThreadMoves(m)) return false;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return false;
   return true;
 }
 
 /** Is anything under way beside the application's thread? */
 export function anythingMoves(m: Machine): boolean {
-  if (m.taskWorks.length > 0 || pollThreadMoves(m) || (m.hasRing && (m.ring.timeouts.length + m.ring.linkTimeouts.length > 0 || m.ring.backlogUnknown))) return true;
+  if (m.taskWorks.length > 0 || pollThreadMoves(m) || hasTimers(m) || (m.hasRing && m.ring.backlogUnknown)) return true;
   for (const r of m.requests.values()) if (r.state === "queued" || r.state === "effected") return true;
   return false;
 }

@@ -128,18 +128,18 @@ export function peekFault({ cqTail, cqes, words }: PeekEvent, before: number, fi
     return `expected cqTail and words[${filled.cqOff.tail >>> 2}] to be one load, got ${cqTail} and ${word ?? "nothing"}`;
   const fresh = Math.min((cqTail - before) >>> 0, filled.cqEntries);
   if (fresh === 0 && cqes.length === 0) return undefined;
-  const moved = `for cq.tail went from ${before} to ${cqTail}`;
+  const moved = (): string => `for cq.tail went from ${before} to ${cqTail}`;
   const slotOf = (i: number): number => ((cqTail - fresh + i) & (filled.cqEntries - 1)) >>> 0;
   let slots = 0;
   for (const [i, cqe] of cqes.entries()) {
-    if (slots >= fresh) return `expected ${i} CQEs, ${moved}; got ${cqes.length}`;
+    if (slots >= fresh) return `expected ${i} CQEs, ${moved()}; got ${cqes.length}`;
     if (cqe.slot !== slotOf(slots))
-      return `expected the CQE of slot ${slotOf(slots)} at cqes.${i}, ${moved}; got that of slot ${cqe.slot}`;
+      return `expected the CQE of slot ${slotOf(slots)} at cqes.${i}, ${moved()}; got that of slot ${cqe.slot}`;
     const fault = bigFault(cqe, filled);
     if (fault !== undefined) return `expected ${fault} at cqes.${i}, got ${cqe.big === undefined ? "none" : "one"}`;
     slots += cqe.big === undefined || allBig(filled) ? 1 : 2;
   }
-  return slots < fresh ? `expected the CQE of slot ${slotOf(slots)} at cqes.${cqes.length}, ${moved}; got none` : undefined;
+  return slots < fresh ? `expected the CQE of slot ${slotOf(slots)} at cqes.${cqes.length}, ${moved()}; got none` : undefined;
 }
 
 const allBig = ({ flags }: IoUringParams): boolean => (flags & IORING_SETUP_CQE32) !== 0;

@@ -11,6 +11,7 @@ import { hasPollThread } from "../../model/sqpoll.ts";
 import { dueTimers, enabled, stepId, take, type Step } from "../../model/steps.ts";
 import { CQE } from "../../spec/codec.gen.ts";
 import { isOverdueNow } from "./liveness.ts";
+import { hasTimers } from "../quiet.ts";
 import { cutShows } from "./reduction.ts";
 import { cqeLine } from "./seen-text.ts";
 import type { Line, Lines } from "./history.ts";
@@ -246,9 +247,6 @@ function beside(m: Machine): readonly Step[] {
   if (hasPollThread(m)) return enabled(m);
   return hasTimers(m) || isWorking(m) ? enabled(m, false) : NO_STEPS;
 }
-
-/** Is any armed? */
-const hasTimers = (m: Machine): boolean => m.hasRing && m.ring.timeouts.length + m.ring.linkTimeouts.length > 0;
 
 /** Could a worker do anything? */
 function isWorking(m: Machine): boolean {
