@@ -113,7 +113,8 @@ function fillCqe(m: Machine, cqe: Cqe, origin: Origin = "request"): boolean {
 /** `cqe`: that of `r`. [overflow.backlog] */
 function addOverflow(m: Machine, r: Request, cqe: Cqe): void {
   leavesBehind(m, cqe.big);
-  overflows(m, { ...cqe, group: r.group, ...(r.floating ? { from: r.backlogSince } : {}) });
+  const queued = { ...cqe, group: r.group };
+  overflows(m, r.floating ? { ...queued, from: r.backlogSince } : queued);
 }
 
 function overflows(m: Machine, cqe: Backlogged): void {

@@ -1,7 +1,7 @@
 // User memory as the modelled kernel sees it: regions at addresses, and nothing in between. A region
 // is shared by every fork of a machine until one of them writes it (copy on write); a machine that
 // never forks writes the application's own buffer. Ring memory is made of the same regions.
-import { fnv } from "./digest.ts";
+import { checksum } from "./digest.ts";
 
 /** A piece of memory. `bytes` may be replaced when a fork writes it: always go through the region. */
 export interface Segment {
@@ -65,7 +65,7 @@ export class Memory {
   /** Equal keys: the same bytes. */
   key(): string {
     let text = "";
-    for (const s of this.segments) text += `${(s.sum ??= fnv(s.bytes))},`;
+    for (const s of this.segments) text += `${(s.sum ??= checksum(s.bytes))},`;
     return text;
   }
 
@@ -96,6 +96,15 @@ export class Memory {
     if (s === undefined) return undefined;
     const at = Number(addr - s.addr);
     return s.bytes.slice(at, at + size);
+  }
+
+  /** The same without a copy: good until something is written. */
+  view(addr: bigint, size: number): Uint8Array | undefined {
+    if (size === 0) return new Uint8Array(0);
+    const s = this.find(addr, size);
+    if (s === undefined) return undefined;
+    const at = Number(addr - s.addr);
+    return s.bytes.subarray(at, at + size);
   }
 
   /** copy_to_user: false where any of the bytes faults. */

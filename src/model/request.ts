@@ -46,6 +46,7 @@ export type RequestState =
 export type TaskWork = "submit" | "cancel" | "complete" | "free" | "poll" | "fail-links" | "timeout" | "link-timeout" | "message";
 
 /** What preparation read from the SQE; read once, so that a later change of the SQE is not seen. */
+/** Every member is always there: V8 is slow where a copy has one that the original had not. */
 export interface Prepared {
   readonly fd: number;
   readonly addr: bigint;
@@ -55,14 +56,14 @@ export interface Prepared {
   readonly bufIndex: number;
   // [sq.stable-arguments] what the SQE points to, copied
   /** READV, WRITEV and their fixed forms: the imported iovec. READ, WRITE and their fixed forms: the one buffer. */
-  readonly iov?: readonly { readonly addr: bigint; readonly len: number }[];
-  readonly path?: string;
+  readonly iov: readonly { readonly addr: bigint; readonly len: number }[] | undefined;
+  readonly path: string | undefined;
   /** MSG_RING: command, source and target slot, or the flags to pass. */
-  readonly message?: { readonly command: number; readonly source: number; readonly target: number };
+  readonly message: { readonly command: number; readonly source: number; readonly target: number } | undefined;
   /** Reads and writes: attr_ptr points to attributes. */
-  readonly hasAttributes?: boolean;
+  readonly hasAttributes: boolean;
   /** TIMEOUT and update: the time in nanoseconds, relative or absolute. */
-  readonly ns?: bigint;
+  readonly ns: bigint | undefined;
 }
 
 /** How far a cancel has come that a worker runs. */
@@ -71,7 +72,9 @@ export interface Cancelling {
   readonly count: number;
 }
 
-export const NOTHING: Prepared = { fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0, bufIndex: 0 };
+export const NOTHING: Prepared = {
+  fd: -1, addr: 0n, len: 0, off: 0n, opFlags: 0, bufIndex: 0, iov: undefined, path: undefined, message: undefined, hasAttributes: false, ns: undefined,
+};
 
 const sums = new WeakMap<Prepared, number>();
 
@@ -90,7 +93,7 @@ export function preparedSum(of: Prepared): number {
       mix(Number(value & 0xffff_ffffn));
       mix(Number((value >> 32n) & 0xffff_ffffn));
     };
-    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1, hasAttributes === true ? 1 : 0]) mix(value);
+    for (const value of [fd, len, opFlags, bufIndex, iov.length, message?.command ?? -1, message?.source ?? -1, message?.target ?? -1, hasAttributes ? 1 : 0]) mix(value);
     for (const value of [addr, off, ns]) big(value);
     for (const v of iov) {
       big(v.addr);

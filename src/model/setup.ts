@@ -125,7 +125,7 @@ export function filledParams(profile: KernelProfile, sizes: Sizes, params: Setup
   const flags = params.flags ?? 0;
   const noArray = (flags & IORING_SETUP_NO_SQARRAY) !== 0;
   return {
-    ...sizes,
+    sqEntries: sizes.sqEntries, cqEntries: sizes.cqEntries,
     // [setup.flags-echoed]
     flags,
     sqThreadCpu: params.sqThreadCpu ?? 0,

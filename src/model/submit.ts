@@ -15,7 +15,7 @@ import type { Machine } from "./machine.ts";
 import { load32, store32, writable } from "./memory.ts";
 import { operation } from "./operation.ts";
 import { flagsOf, obeys } from "./profile.ts";
-import { REQ, type Request } from "./request.ts";
+import { NOTHING, REQ, type Request } from "./request.ts";
 import { mayBeSubmitted } from "./restriction.ts";
 import { queueWork } from "./worker.ts";
 
@@ -135,7 +135,7 @@ function checkRequest(m: Machine, r: Request, sqe: Sqe): number {
   r.flags = sqe.flags;
   // [sq.user-data]
   r.userData = sqe.userData;
-  r.prepared = { fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags, bufIndex: sqe.bufIndex };
+  r.prepared = { ...NOTHING, fd: sqe.fd, addr: sqe.addr, len: sqe.len, off: sqe.off, opFlags: sqe.opFlags, bufIndex: sqe.bufIndex };
   const op = OPS[sqe.opcode];
   // [submit.invalid-opcode] [submit.invalid-flags]
   if (op === undefined || !m.profile.opcodes.includes(sqe.opcode)) {

@@ -4,9 +4,9 @@ import type { Survivor } from "./run.ts";
 import type { Choices } from "./verdict.ts";
 
 /** Shared by all verdicts, so that one costs little: hence frozen. */
-const NEVER_TAKEN: Choices = Object.fromEntries(
+const NEVER_TAKEN: Choices = Object.freeze(Object.fromEntries(
   Object.entries(CHOICE_POINTS).map(([point, alternatives]) => [point, Object.freeze(Object.fromEntries(alternatives.map((a) => [a, 0])))]),
-);
+));
 
 export class Counted {
   private readonly counts: Choices = {};
@@ -25,8 +25,10 @@ export class Counted {
 
   /** Every alternative is in it, those that were never taken too. */
   choices(): Choices {
+    const taken = Object.entries(this.counts);
+    if (taken.length === 0) return NEVER_TAKEN;
     const all: Choices = { ...NEVER_TAKEN };
-    for (const [point, counts] of Object.entries(this.counts)) all[point] = { ...NEVER_TAKEN[point], ...counts };
+    for (const [point, counts] of taken) all[point] = { ...NEVER_TAKEN[point], ...counts };
     return all;
   }
 }

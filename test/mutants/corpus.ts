@@ -183,15 +183,16 @@ export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
 
 const CHANGES = [...MUTATION_CLASSES, "sooner", "later"] as const;
 /** Few traces have a place for one of these, so each that has is changed so. */
-const RARE = ["order", "hastened", "bytes of elsewhere"] as const;
+const RARE = ["order", "bytes of elsewhere"] as const;
+/** Waits of each trace that are hastened. */
+const HASTENED = 4;
 
 function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES | typeof RARE)[number], seed: number): readonly TraceEvent[] | undefined {
-  if (kind === "hastened") return hasten(events, seed);
   if (kind === "bytes of elsewhere") return mistake(events, seed);
   return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
 }
 
-/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, the rare ones, and `each` times a result of elsewhere. */
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, the rare ones, waits that are hastened, and `each` times a result of elsewhere. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
   const results = resultsOf(traces.map(({ text }) => parseTrace(text).events));
   return traces.flatMap(({ text, by }, number) => {
@@ -211,6 +212,7 @@ export function changed(traces: readonly Entry[], seed: number, each: number): E
       const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
       keep(kind, changeOf(events, kind, seed + number));
     }
+    for (let i = 0; i < HASTENED; i++) keep("hastened", hasten(events, i));
     for (const [i, kind] of RARE.entries()) keep(kind, changeOf(events, kind, seed + number + i + 1));
     for (let i = 0; i < each; i++) keep("a result of elsewhere", unusual(events, results, seed + each * number + i));
     return made;

@@ -36,7 +36,7 @@ const PRUNING = "tells a search that a run leads nowhere: without it the run is 
 /** Classes of errors; what they say is for people. */
 const ERRORS = /(Error|^Unmodelled|^WouldBlockForever)$/;
 /** Methods and functions that write a state as text or as a sum, by which a search drops a state that it has twice. */
-const KEYS: ReadonlySet<string> = new Set(["key", "order", "digest", "fnv", "preparedSum", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey", "pollThreadKey"]);
+const KEYS: ReadonlySet<string> = new Set(["key", "order", "digest", "checksum", "preparedSum", "inodeKey", "inodesKey", "waitersKey", "descriptorsKey", "pollThreadKey"]);
 
 /** Classes, methods and functions that judging a trace does not run, in files of which it runs the rest. */
 const LEFT_OUT: ReadonlyMap<string, string> = new Map([

@@ -43,12 +43,13 @@ export function move(events: readonly TraceEvent[], kind: "sooner" | "later", se
 const SHORT_NS = 1000n;
 const LONG_NS = 1_000_000n;
 
-/** One io_uring_enter that took a millisecond or more takes a microsecond; undefined where none took so long. */
-export function hasten(events: readonly TraceEvent[], seed: number): TraceEvent[] | undefined {
+/**
+ * One io_uring_enter that took a millisecond or more takes a microsecond: that with number `nth`, those that failed in
+ * front, for a time that is over too soon says most. Undefined where there is none.
+ */
+export function hasten(events: readonly TraceEvent[], nth: number): TraceEvent[] | undefined {
   const slow = events.filter((event): event is EnterEvent => event.event === "enter" && event.to - event.from >= LONG_NS);
-  // A time that is over too soon is what says most.
-  const failed = slow.filter(({ result = 0 }) => result < 0);
-  const wait = new Draw(seed).pick(failed.length > 0 ? failed : slow);
+  const wait = slow.toSorted((a, b) => Math.min(a.result ?? 0, 0) - Math.min(b.result ?? 0, 0))[nth];
   if (wait === undefined) return undefined;
   const saved = wait.to - wait.from - SHORT_NS;
   const at = events.indexOf(wait);

@@ -1,9 +1,12 @@
 // What a program sees, as lines of text: the same for an exploration, a trace, and the C program that `emit` prints.
-import { fnv } from "../../model/digest.ts";
 import { portable } from "../../program/lower-registration.ts";
 
 /** FNV-1a of the bytes, eight hex digits. */
-export const digestOf = (bytes: Uint8Array): string => (fnv(bytes) >>> 0).toString(16).padStart(8, "0");
+export function digestOf(bytes: Uint8Array): string {
+  let sum = 0x811c9dc5;
+  for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x01000193);
+  return (sum >>> 0).toString(16).padStart(8, "0");
+}
 
 /** `opened`: the result is the number of a new descriptor, which is the kernel's to choose. The second half of a long one is left out. */
 export const cqeLine = (cqe: { readonly userData: bigint; readonly res: number; readonly flags: number }, opened: boolean): string =>

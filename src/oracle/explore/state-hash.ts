@@ -1,7 +1,7 @@
 // A number for what tells states apart: the same parts as Machine.key() and its siblings put into a text, mixed into 84
 // bits, of which those that compare few states take 53. Texts are for tens of states at once; an exploration compares hundreds of thousands, and spends half its time
 // on them. test/unit/state-fields.test.ts holds the two against each other, field by field.
-import { fnv } from "../../model/digest.ts";
+import { checksum } from "../../model/digest.ts";
 import { WORD } from "../../model/layout.ts";
 import type { Backlogged, Machine, RingState } from "../../model/machine.ts";
 import { load32 } from "../../model/memory.ts";
@@ -84,7 +84,7 @@ export class StateHash {
     this.list(m.running);
     this.list(m.unqueued);
     this.world(m.world);
-    for (const s of m.memory.segments) this.mix((s.sum ??= fnv(s.bytes)) | 0);
+    for (const s of m.memory.segments) this.mix((s.sum ??= checksum(s.bytes)) | 0);
   }
 
   /** Who came before whom: as Machine.key() has it, by place in line. */
@@ -101,7 +101,7 @@ export class StateHash {
     const { bytes } = ring.ring;
     for (let at = 0; at <= WORD.cqOverflow; at += 4) this.mix(load32(bytes, at) | 0);
     const { sqes } = ring;
-    this.mix((sqes.sum ??= fnv(sqes.bytes)) | 0);
+    this.mix((sqes.sum ??= checksum(sqes.bytes)) | 0);
     for (const n of [
       ring.cachedSqHead, ring.cachedCqTail, ring.cqWindow, ring.cqWindow === 0 ? 0 : ring.cqSlot, ring.allocated, ring.cqTimeouts, ring.lastTimeoutFlush,
       ring.cancelSeq, ring.linkHead, ring.linkLast, ring.eventfd?.lastTail ?? -1,
@@ -227,7 +227,7 @@ export class StateHash {
   /** Arrays that are replaced and never written. */
   private bytes(of: Uint8Array): void {
     let known = digests.get(of);
-    if (known === undefined) digests.set(of, (known = fnv(of)));
+    if (known === undefined) digests.set(of, (known = checksum(of)));
     this.mix(known | 0);
     this.mix(of.length);
   }

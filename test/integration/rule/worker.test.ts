@@ -165,6 +165,18 @@ onBoth("[worker.hashed-writes] of writes to one place the last remains, whicheve
   }
 });
 
+onBoth("[worker.hashed-writes] two small writes to one place", (on) => {
+  const fd = on.file(0);
+  const ring = on.ring(4);
+  for (let round = 0; round < 3; round++) {
+    ring.submit(...[0, 1].map((i) => write(on, BigInt(i), fd, new Uint8Array(8).fill(2 * round + i))));
+    expect(sorted(ring.wait(2))).toEqual([[0n, 8], [1n, 8]]);
+    const got = new Uint8Array(9);
+    expect(on.kernel.system.pread(fd, got, 0)).toBe(8);
+    expect(new Set(got.subarray(0, 8))).toEqual(new Set([2 * round + 1]));
+  }
+});
+
 /**
  * Runs them one after the other with IOSQE_ASYNC: their results, and how often they signalled an eventfd that counts only what
  * workers post themselves; waits for at least so many signals.
