@@ -5,6 +5,7 @@ import { IORING_CQE_F_32, IORING_CQE_F_SKIP, IORING_SETUP_CQE_MIXED, IORING_SQ_C
 import { CQE } from "../spec/codec.gen.ts";
 import { queueDeferred } from "./drain.ts";
 import { signalEventfd } from "./eventfd.ts";
+import { mayFireFirst } from "./link-timeout.ts";
 import { queueNext } from "./link.ts";
 import type { Backlogged, Cqe, Machine } from "./machine.ts";
 import { load32, store32, store64, writable } from "./memory.ts";
@@ -285,6 +286,8 @@ function flushNow(m: Machine, splits = false): void {
 
 /** io_free_batch_list, for one request: the last reference starts the successor and drops the file. */
 function freeRequest(m: Machine, r: Request): void {
+  // [link-timeout.not-found] the timer behind it was armed when it was issued
+  mayFireFirst(m, r);
   if (r.held && !heldOn(m, r)) {
     r.refs--;
     releaseDropped(m, r);

@@ -96,7 +96,7 @@ export function expireLinkTimer(m: Machine, timer: Request): void {
   addTaskWork(m, timer, "link-timeout");
 }
 
-/** The worker is about to fail `r`: the timer behind it, armed a moment ago, may fire first. [link-timeout.fires-first] */
+/** A worker is about to fail `r`, or it is done: the timer behind it, armed a moment ago, may fire first. [link-timeout.fires-first] */
 export function mayFireFirst(m: Machine, r: Request): void {
   const timer = r.linkTimer === "armed" && r.link !== 0 ? m.request(r.link) : undefined;
   if (timer?.head !== r.id || timer.earliestNs > m.untilNs) return;
