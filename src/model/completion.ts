@@ -55,10 +55,8 @@ function refillWindow(m: Machine, flushing: boolean, long: boolean): boolean {
   }
   // [cq.free-running]
   const at = ring.cachedCqTail & (ring.cqEntries - 1);
-  let queued = cqPending(m);
-  // [cq.head-lies] never more than full
-  if (queued > ring.cqEntries) queued = ring.cqEntries;
-  const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);
+  // [cq.head-lies] less than none is none
+  const room = Math.min(ring.cqEntries - cqPending(m), ring.cqEntries - at);
   if (room < (long ? 2 : 1)) return false;
   ring.cqWindow = room;
   ring.cqSlot = at;

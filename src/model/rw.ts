@@ -280,7 +280,7 @@ function storeAt(m: Machine, file: number, pos: number): void {
   m.world.ownFile(file).pos = pos;
   if (pos === before) return;
   for (const r of m.requests.values()) {
-    if (r.state !== "queued" || r.prepared.off !== CURRENT_POSITION || r.earlierPositions.includes(before)) continue;
+    if (r.state !== "queued" || r.earlierPositions.includes(before)) continue;
     if ((r.file === 0 ? m.world.fds.get(r.prepared.fd) : r.file) === file) r.earlierPositions = [...r.earlierPositions, before];
   }
 }

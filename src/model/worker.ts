@@ -85,15 +85,14 @@ const EVENTFD_MAX = 0xffff_ffff_ffff_ffffn;
 const READS: readonly number[] = [IORING_OP_READ, IORING_OP_READV, IORING_OP_READ_FIXED, IORING_OP_READV_FIXED];
 const WRITES: readonly number[] = [IORING_OP_WRITE, IORING_OP_WRITEV, IORING_OP_WRITE_FIXED, IORING_OP_WRITEV_FIXED];
 
-/** A worker that may block waits inside read(2) or write(2) until it need not, or is interrupted. */
+/** A worker that waits inside read(2) or write(2) does so until it need not, or is interrupted. */
 function wouldBlock(m: Machine, r: Request): boolean {
-  if ((r.flags & REQ.FORCE_ASYNC) !== 0 || r.workCancelled || r.workInterrupted) return false;
+  if (r.workCancelled || r.workInterrupted) return false;
   // [worker.nowait-ignored] a worker that may block clears RWF_NOWAIT; other rw_flags are refused here
   if ((r.prepared.opFlags & ~RWF_NOWAIT) !== 0) return false;
   const reads = READS.includes(r.opcode);
   if (!reads && !WRITES.includes(r.opcode)) return false;
-  const id = r.file !== 0 ? r.file : m.world.fds.get(r.prepared.fd);
-  const file = id === undefined ? undefined : m.world.files.get(id);
+  const file = m.world.files.get(r.file);
   if (file === undefined || m.world.nonblocking(file.id)) return false;
   const inode = m.world.inode(file.inode);
   const size = (r.prepared.iov ?? []).reduce((sum, v) => sum + v.len, 0);

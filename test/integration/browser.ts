@@ -53,7 +53,8 @@ export class Browser {
   private constructor(path: string) {
     this.#profile = mkdtempSync(join(tmpdir(), "ringspec-browser-"));
     const options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars", "--window-size=900,940", "--remote-debugging-pipe", `--user-data-dir=${this.#profile}`];
-    this.#child = spawn(path, options, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+    // A process group of its own, so that close() ends those that it starts as well; where we end, its pipes do, and so does it.
+    this.#child = spawn(path, options, { detached: true, stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
     this.#to = this.#child.stdio[3] as Writable; // the stdio table makes these two pipes
     const from = this.#child.stdio[4] as Readable;
     from.setEncoding("utf8").on("data", (text: string) => this.#hear(text));
@@ -145,8 +146,9 @@ export class Browser {
 
   async close(): Promise<void> {
     const gone = new Promise((resolve) => this.#child.once("exit", resolve));
-    this.#child.kill("SIGKILL");
+    const { pid } = this.#child;
+    if (pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-pid, "SIGKILL");
     if (this.#child.exitCode === null && this.#child.signalCode === null) await gone;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20 });
   }
 }

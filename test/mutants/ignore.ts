@@ -47,6 +47,8 @@ const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ["checkIndex", "misuse of the port, which throws; a trace has none of it"],
   ["seek", "lseek of the model as a kernel to run programs on; the oracle does not make it"],
   ["remembered", "a cache: without it the same is worked out again"],
+  ["hasTaskWorks", "whether procfs says that the thread has task work of any kind, io_uring's or not: the oracle does not compare it"],
+  ["lockedPages", "what a limit is compared with of which no trace says anything; tried in processes of their own (test/integration/rule/memlock.test.ts)"],
   ["formatInfo", "the text that the model's own procfs shows; the oracle compares the numbers"],
 ]);
 

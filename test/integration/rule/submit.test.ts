@@ -29,6 +29,8 @@ onBoth("[submit.buffer-select-unsupported] BUFFER_SELECT where no buffer is used
   // A READ selects one; there is none, which shows when it is issued.
   on.kernel.system.write(write, new Uint8Array(4));
   expect(accepted(on, { opcode: abi.IORING_OP_READ, fd: read, len: 4, flags })).toBe(-abi.ENOBUFS);
+  // So nobody looks at its own address.
+  expect(accepted(on, { opcode: abi.IORING_OP_READ, fd: read, addr: 1n << 63n, len: 4, flags })).toBe(-abi.ENOBUFS);
 });
 
 onBoth("[submit.ioprio] a priority where none is taken", (on) => {
