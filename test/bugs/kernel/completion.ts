@@ -78,14 +78,14 @@ export const COMPLETION = onModel([
     origin: ["S13"], rules: ["overflow.backlog", "cq.head-lies"],
     patches: [
       { file: "completion", from: "if (room < (long ? 2 : 1)) return false;", to: "" },
-      { file: "completion", from: "const room = Math.min(ring.cqEntries - queued, ring.cqEntries - at);", to: "const room = ring.cqEntries - at;" },
+      { file: "completion", from: "const room = Math.min(ring.cqEntries - cqPending(m), ring.cqEntries - at);", to: "const room = ring.cqEntries - at;" },
     ],
   },
   {
     id: "cq-wrap-slot", title: "past the end of the CQ its slots begin at 1",
     origin: ["S8", "S12"], rules: ["cq.free-running"],
     patches: [
-      { file: "completion", from: "const at = ring.cachedCqTail & (ring.cqEntries - 1); let queued = cqPending(m);", to: "const at = ring.cachedCqTail >= ring.cqEntries ? (ring.cachedCqTail + 1) & (ring.cqEntries - 1) : ring.cachedCqTail; let queued = cqPending(m);" },
+      { file: "completion", from: "const at = ring.cachedCqTail & (ring.cqEntries - 1);", to: "const at = ring.cachedCqTail >= ring.cqEntries ? (ring.cachedCqTail + 1) & (ring.cqEntries - 1) : ring.cachedCqTail;" },
     ],
   },
   {
