@@ -81,5 +81,5 @@ export const registerOpcodes = (profile: KernelProfile): number[] =>
 
 /** Does io_uring_register know this opcode? */
 export function knowsRegister(profile: KernelProfile, opcode: number): boolean {
-  return registerOpcodes(profile).includes(opcode);
+  return REGISTER_OPCODES.some((r) => r.value === opcode && has(profile.version, r.since));
 }

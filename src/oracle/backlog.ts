@@ -8,10 +8,14 @@ export const isFull = (m: Machine): boolean => cqRoom(m) === 0;
 
 /** Who may be first in the backlog once `flushed` have left it: the first whose place is certain, and those that may be in front of it. */
 export function eligible(overflow: readonly Backlogged[], flushed: number): number[] {
-  const first = overflow.findIndex((c) => c.from === undefined);
-  return overflow.flatMap((c, i) => {
-    const inFront = c.from === undefined ? i === first : c.from <= flushed;
-    const led = c.group !== 0 && overflow.slice(0, i).some((other) => other.group === c.group);
-    return inFront && !led ? [i] : [];
-  });
+  const may: number[] = [];
+  const groups = new Set<number>();
+  let certain = false;
+  for (const [i, { from, group }] of overflow.entries()) {
+    const inFront = from === undefined ? !certain : from <= flushed;
+    certain ||= from === undefined;
+    if (inFront && !(group !== 0 && groups.has(group))) may.push(i);
+    groups.add(group);
+  }
+  return may;
 }
