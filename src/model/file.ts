@@ -36,7 +36,7 @@ export const openat: Operation = {
   },
   issue(m, r, how) {
     const { fd, path = "", opFlags } = r.prepared;
-    if (how.nonblock && !how.worker && m.scheduler.choose(m, "openat.cached", ["inline", "worker"]) === 1) return -EAGAIN;
+    if (how.nonblock && m.scheduler.choose(m, "openat.cached", ["inline", "worker"]) === 1) return -EAGAIN;
     // [openat.create-directory] refused before anything is looked up
     const contradicts = (opFlags & O_CREAT) !== 0 && (opFlags & DIRECTORY_BIT) !== 0;
     const dir = contradicts ? 0 : lookup(m, fd);

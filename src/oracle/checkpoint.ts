@@ -5,7 +5,7 @@ import type { Machine } from "../model/machine.ts";
 
 /** Events from one to the next; more where nothing is under way, for there little can go wrong. */
 const SPAN = 6;
-const SPAN_QUIET = 24;
+const SPAN_QUIET = 32;
 /** How many of them a search goes back, one after the other. */
 const BACK: readonly number[] = [1, 4, 12];
 

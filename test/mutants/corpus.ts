@@ -182,8 +182,8 @@ export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
 }
 
 const CHANGES = [...MUTATION_CLASSES, "sooner", "later"] as const;
-/** Few traces have a place for one of these, so each that has is changed so. */
-const RARE = ["order", "bytes of elsewhere"] as const;
+/** Few traces have a place for one of these, so each that has is changed so, some times. */
+const RARE = ["order", "bytes of elsewhere", "bytes of elsewhere", "bytes of elsewhere"] as const;
 /** Waits of each trace that are hastened. */
 const HASTENED = 4;
 
