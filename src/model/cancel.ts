@@ -223,12 +223,10 @@ export function syncCancel(m: Machine, addr: bigint): number {
 
 /** Looks again whenever something completed, until what a worker runs is gone. [cancel.sync-waits] */
 function untilGone(m: Machine, attempt: () => number, timeNs: bigint | undefined): number {
-  let result = -EALREADY;
   const gone = (): boolean => {
     for (;;) {
       m.ring.cancelSeq++;
-      result = attempt();
-      if (result !== -EALREADY) return true;
+      if (attempt() !== -EALREADY) return true;
       if (hasLocalWork(m)) runLocalWork(m, LOCAL_WORK_MAX, LOCAL_WORK_MAX);
       else if (!hasPollThread(m) && m.taskWorks.length > 0) runTaskWork(m);
       else return false;

@@ -291,6 +291,7 @@ function freeRequest(m: Machine, r: Request): void {
     releaseDropped(m, r);
   }
   r.held = false;
+  // Of most requests nobody counts references: 0.
   if (--r.refs > 0) {
     r.state = r.refs > r.timerRefs ? "effected" : "kept";
     r.posted = true;

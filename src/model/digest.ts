@@ -2,7 +2,7 @@
 // that are replaced and never written again, whose digest is kept with them.
 const known = new WeakMap<Uint8Array, string>();
 
-/** By words. Every bit of it depends on every byte, which FNV-1a by words alone would not do: the fold does. */
+/** FNV-1a by words. Its product only carries upwards, so what differs in a word's upper bytes is folded down before the next. */
 export function checksum(bytes: Uint8Array): number {
   let sum = 0x811c9dc5;
   let at = 0;

@@ -44,14 +44,11 @@ export function ringInfo(m: Machine): RingInfo {
     // [fdinfo.nothing-registered] [fdinfo.no-personalities]
     userFileCount: 0, userFiles: [], userBufCount: 0, userBufs: [], personalities: [],
     // [fdinfo.poll-list] [fdinfo.task-works]
-    polls: hashed(m).map((r) => ({ opcode: r.opcode, taskWorks: hasTaskWorks(m) })),
+    polls: hashed(m).map((r) => ({ opcode: r.opcode, taskWorks: m.taskWorks.length > 0 })),
     overflow,
     napi: "disabled",
   };
 }
-
-/** task_work_pending() of the application's thread. */
-const hasTaskWorks = (m: Machine): boolean => m.taskWorks.length > 0;
 
 /** [fdinfo.sqes] By the SQ array, an index out of range is passed over; without an array none is shown. */
 export function sqes(m: Machine, head: number, count: number): InfoSqe[] {

@@ -91,11 +91,7 @@ export class Memory {
 
   /** copy_from_user: the bytes, or undefined where any of them faults. */
   read(addr: bigint, size: number): Uint8Array | undefined {
-    if (size === 0) return new Uint8Array(0);
-    const s = this.find(addr, size);
-    if (s === undefined) return undefined;
-    const at = Number(addr - s.addr);
-    return s.bytes.slice(at, at + size);
+    return this.view(addr, size)?.slice();
   }
 
   /** The same without a copy: good until something is written. */

@@ -45,8 +45,10 @@ export type RequestState =
 /** What task work does with a request when it runs (io_task_work.func). */
 export type TaskWork = "submit" | "cancel" | "complete" | "free" | "poll" | "fail-links" | "timeout" | "link-timeout" | "message";
 
-/** What preparation read from the SQE; read once, so that a later change of the SQE is not seen. */
-/** Every member is always there: V8 is slow where a copy has one that the original had not. */
+/**
+ * What preparation read from the SQE; read once, so that a later change of the SQE is not seen. Every member is always
+ * there: V8 is slow where a copy has one that the original had not.
+ */
 export interface Prepared {
   readonly fd: number;
   readonly addr: bigint;

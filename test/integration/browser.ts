@@ -149,6 +149,6 @@ export class Browser {
     const { pid } = this.#child;
     if (pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-pid, "SIGKILL");
     if (this.#child.exitCode === null && this.#child.signalCode === null) await gone;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20 });
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -16,7 +16,7 @@ function bytesOf(event: TraceEvent): Uint8Array | undefined {
 const isSeen = (event: TraceEvent): event is Seen => (event.event === "look" || event.event === "system") && event.bytes !== undefined && event.bytes.length > 0;
 
 /** The trace with other bytes in the place of some that were seen; undefined where it has none of that length. */
-export function mistake(events: readonly TraceEvent[], seed: number): readonly TraceEvent[] | undefined {
+export function bytesOfElsewhere(events: readonly TraceEvent[], seed: number): readonly TraceEvent[] | undefined {
   const all = events.flatMap((event) => bytesOf(event) ?? []);
   const places = events.flatMap((event, at) => (isSeen(event) ? [{ event, at }] : []));
   const draw = new Draw(seed);

@@ -21,7 +21,7 @@ import { Draw } from "../attack/draw.ts";
 import type { Program } from "../../src/program/program.ts";
 import type { Made } from "./faulty.ts";
 import { hasten, move } from "./moves.ts";
-import { mistake } from "./bytes.ts";
+import { bytesOfElsewhere } from "./bytes.ts";
 import { RECORD_AS, RECORD_TO } from "./recorder.ts";
 import { resultsOf, unusual } from "./usual.ts";
 
@@ -182,17 +182,18 @@ export function cut({ text, ...entry }: Entry, at: number): Entry | undefined {
 }
 
 const CHANGES = [...MUTATION_CLASSES, "sooner", "later"] as const;
-/** Few traces have a place for one of these, so each that has is changed so, some times. */
-const RARE = ["order", "bytes of elsewhere", "bytes of elsewhere", "bytes of elsewhere"] as const;
-/** Waits of each trace that are hastened. */
-const HASTENED = 4;
+/** Few traces have a place for one of these, so each that has is changed so, as many times at most. */
+const RARE: Readonly<Record<string, { readonly times: number; readonly change: (events: readonly TraceEvent[], nth: number, seed: number) => readonly TraceEvent[] | undefined }>> = {
+  hastened: { times: 4, change: hasten },
+  order: { times: 1, change: (events, _, seed) => mutate(events, "order", seed)?.events },
+  "bytes of elsewhere": { times: 3, change: (events, nth, seed) => bytesOfElsewhere(events, seed + nth) },
+};
 
-function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES | typeof RARE)[number], seed: number): readonly TraceEvent[] | undefined {
-  if (kind === "bytes of elsewhere") return mistake(events, seed);
+function changeOf(events: readonly TraceEvent[], kind: (typeof CHANGES)[number], seed: number): readonly TraceEvent[] | undefined {
   return kind === "sooner" || kind === "later" ? move(events, kind, seed) : mutate(events, kind, seed)?.events;
 }
 
-/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, the rare ones, waits that are hastened, and `each` times a result of elsewhere. */
+/** Changes of these traces that a trace reader would take: of each trace `each` kinds, in turn, the rare ones, and `each` times a result of elsewhere. */
 export function changed(traces: readonly Entry[], seed: number, each: number): Entry[] {
   const results = resultsOf(traces.map(({ text }) => parseTrace(text).events));
   return traces.flatMap(({ text, by }, number) => {
@@ -212,8 +213,7 @@ export function changed(traces: readonly Entry[], seed: number, each: number): E
       const kind = CHANGES[(number * each + i) % CHANGES.length] ?? "res";
       keep(kind, changeOf(events, kind, seed + number));
     }
-    for (let i = 0; i < HASTENED; i++) keep("hastened", hasten(events, i));
-    for (const [i, kind] of RARE.entries()) keep(kind, changeOf(events, kind, seed + number + i + 1));
+    for (const [kind, { times, change }] of Object.entries(RARE)) for (let nth = 0; nth < times; nth++) keep(kind, change(events, nth, seed + number));
     for (let i = 0; i < each; i++) keep("a result of elsewhere", unusual(events, results, seed + each * number + i));
     return made;
   });

@@ -12,10 +12,6 @@ interface Node {
   readonly callee?: { readonly name?: string; readonly property?: { readonly name?: string } };
   readonly key?: { readonly name?: string };
   readonly id?: { readonly name?: string } | null;
-  /** Of an identifier. */
-  readonly name?: string;
-  /** Of a statement that is an expression. */
-  readonly expression?: Node;
   /** Of an if. */
   readonly consequent?: Node;
   readonly alternate?: Node | null;
@@ -31,8 +27,6 @@ interface Node {
  * (test/property/self-agreement.test.ts, npm run explore), and seldom shows in a corpus of quick traces.
  */
 const FOOTPRINT = "what a step touches, by which a search leaves out orders that come to the same; it says nothing of what the kernel does";
-/** Where a search that goes on would give up a little later. */
-const PRUNING = "tells a search that a run leads nowhere: without it the run is given up a little later";
 /** Classes of errors; what they say is for people. */
 const ERRORS = /(Error|^Unmodelled|^WouldBlockForever)$/;
 /** Methods and functions that write a state as text or as a sum, by which a search drops a state that it has twice. */
@@ -47,8 +41,6 @@ const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ["checkIndex", "misuse of the port, which throws; a trace has none of it"],
   ["seek", "lseek of the model as a kernel to run programs on; the oracle does not make it"],
   ["remembered", "a cache: without it the same is worked out again"],
-  ["hasTaskWorks", "whether procfs says that the thread has task work of any kind, io_uring's or not: the oracle does not compare it"],
-  ["lockedPages", "what a limit is compared with of which no trace says anything; tried in processes of their own (test/integration/rule/memlock.test.ts)"],
   ["formatInfo", "the text that the model's own procfs shows; the oracle compares the numbers"],
 ]);
 
@@ -64,10 +56,8 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
       return KEYS.has(name) ? "text by which a search drops states that it has twice" : LEFT_OUT.get(name);
     case "ClassDeclaration":
       return LEFT_OUT.get(name);
-    case "IfStatement":
-      if (isPruning(node)) return PRUNING;
-      return givesUp(node) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
     case "BlockStatement":
+    case "IfStatement":
       return givesUp(node) ? "bounds of what the model knows: a trace past one is judged unknown, and is in no corpus" : undefined;
     case "ArrowFunctionExpression":
       return parentPath?.node.type === "CallExpression" && parentPath.node.callee?.property?.name === "before" ? FOOTPRINT : undefined;
@@ -78,12 +68,6 @@ export function reasonToIgnore({ node, parentPath }: Place): string | undefined 
     default:
       return undefined;
   }
-}
-
-/** Behind an if without an else, a call of decided(...), or throw NOT_THIS_RUN. */
-function isPruning({ consequent, alternate }: Node): boolean {
-  if (alternate != null) return false;
-  return (consequent?.type === "ThrowStatement" && consequent.argument?.name === "NOT_THIS_RUN") || consequent?.expression?.callee?.property?.name === "decided";
 }
 
 /** throw new Unmodelled(...), behind an if without an else, and a block of nothing else. */

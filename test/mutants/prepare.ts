@@ -55,7 +55,7 @@ const SCRIPTS = "scripts on ";
 const LEGAL_MS = 300;
 const ILLEGAL_MS = 300;
 /** Longer traces, in characters, are not changed: how long one is doesn't depend on the load, as its milliseconds do. */
-const SHORT = 20_000;
+const SHORT = 60_000;
 
 export async function prepare(wanted: Wanted): Promise<Prepared> {
   const { seed, directory, jobs, say } = wanted;
